@@ -1,0 +1,163 @@
+"""The keys of a recipe, their defaults and their limits.
+
+The only place where defaults are written: commands, docs and networks read them from here. Reading files
+and `--set` is in `loading`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from dermapair.types import Readout, View
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Settings(BaseModel):
+    """Base of every section: values are checked, unknown keys refused, nothing changes afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TaskSettings(Settings):
+    """Which classes are predicted: drop diagnoses, rename them, or group several into one."""
+
+    name: str = Field("diagnosis", description="what the task is called in results and reports")
+    drop: tuple[str, ...] = Field((), description="diagnoses whose lesions are left out")
+    rename: dict[str, str] = Field({}, description="diagnosis -> class name")
+    groups: dict[str, tuple[str, ...]] = Field(
+        {}, description="class name -> diagnoses; '*' takes those not named elsewhere"
+    )
+
+
+class DataSettings(Settings):
+    """How pixels are prepared before the network."""
+
+    size: Count = Field(256, description="side of the prepared square, pixels")
+    fit: Literal["crop", "squash"] = Field(
+        "crop", description="crop: short side to `size`, centre square; squash: both sides to `size`"
+    )
+    input: Count = Field(224, description="side of the network's input, pixels; cut from the square")
+    max_pixels: Count = Field(89_478_485, description="larger images are refused before decoding")
+
+    @model_validator(mode="after")
+    def _input_fits(self) -> DataSettings:
+        if self.input > self.size:
+            raise ValueError(f"data.input ({self.input}) must not exceed data.size ({self.size})")
+        return self
+
+
+class NetworkSettings(Settings):
+    """The network on a pair; method: Ge et al. 2017, section 2.1."""
+
+    kind: Literal["single", "sole", "share", "triple"] = "triple"
+    view: View = Field("dermoscopic", description="the view of a `single` network")
+    backbone: str = Field("vgg16", description="a timm name, squeezenet1_1 or googlenet")
+    weights: str = Field("auto", description="auto, none, or a path to a safetensors file")
+    head: Literal["gap", "fc4096"] = Field("gap", description="fc4096: VGG-16's two hidden layers")
+    pooling: str = Field("gap", description="how a map becomes a vector, when head is gap")
+    dropout: Share = Field(0.0, description="before the classifier")
+    share: Literal["all", "backbone"] = Field("all", description="share and triple: one classifier or two")
+    tap: str = Field("stage-2", description="triple: the maps that feed the third sub-network")
+    joint_init: Literal["fresh", "backbone"] = Field(
+        "fresh", description="third sub-network: He initialisation, or the backbone's own weights, halved"
+    )
+    joint_batch_norm: bool = Field(True, description="third sub-network: batch norm after convolutions")
+    combine: Literal["equal", "loss", "fitted"] = Field(
+        "equal", description="weights of p_C, p_D, p_T in `both`: equal, the loss's, or fitted on validation"
+    )
+
+
+class LossSettings(Settings):
+    """Ge et al. 2017, eq. 1 to 5."""
+
+    kind: Literal["ce", "l2"] = Field("ce", description="cross-entropy, or squared distance of the softmax")
+    alpha: NotNegative = Field(1.5, description="weight of the third sub-network's cost (eq. 5)")
+    class_weights: Literal["none", "sqrt", "balanced"] = Field(
+        "none", description="1, 1/sqrt(n) or 1/n of a class in training, with mean 1 over lesions"
+    )
+    label_smoothing: Share = 0.0
+    logit_adjustment: NotNegative = Field(
+        0.0, description="tau of Menon et al. 2021, added to logits in training only: tau * log prior"
+    )
+
+
+class OptimizerSettings(Settings):
+    """The optimiser and its learning rates."""
+
+    name: Literal["sgd", "adamw"] = "adamw"
+    lr: Positive = 5e-4
+    new_layer_lr: Positive = Field(1.0, description="factor of `lr` for layers without pretrained weights")
+    weight_decay: NotNegative = 0.01
+    momentum: Share = Field(0.9, description="sgd only")
+    clip_norm: NotNegative = Field(0.0, description="largest gradient norm; 0 is off")
+
+
+class ScheduleSettings(Settings):
+    """How the learning rate moves."""
+
+    name: Literal["exponential", "cosine", "constant"] = "cosine"
+    gamma: Positive = Field(0.95, description="exponential: factor for each epoch")
+    warmup_epochs: NotNegative = Field(0.0, description="linear rise from 0, in epochs")
+
+
+class TrainSettings(Settings):
+    """The loop."""
+
+    epochs: Count = 20
+    batch_size: Count = Field(32, description="lesions in one step, over all processes")
+    metric: str = Field("macro_auc", description="validation metric that chooses the epoch")
+    readout: Readout = Field("both", description="readout of that metric")
+    patience: int = Field(0, ge=0, description="stop after so many epochs without a better value; 0 is off")
+    ema: Share = Field(0.0, description="decay of the averaged weights for each step; 0 is off")
+    freeze_until: str = Field("", description="backbone units before this stage or unit are frozen")
+    freeze_batch_norm: bool = Field(False, description="batch norm keeps its statistics and weights")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="auto: whichever a short measurement at the start finds faster"
+    )
+
+
+class AugmentSettings(Settings):
+    """Random changes of a training image; all off is none."""
+
+    mirror: bool = Field(False, description="left-right, half of the time")
+    flip: bool = Field(False, description="up-down, half of the time")
+    rotate90: bool = Field(False, description="k quarter turns")
+    crop: Literal["centre", "random"] = Field("centre", description="where data.input is cut from data.size")
+    scale: tuple[Positive, Positive] = Field(
+        (1.0, 1.0), description="side of the cut as a factor of data.input, drawn between these"
+    )
+    brightness: NotNegative = Field(0.0, description="factor drawn from 1 - x to 1 + x")
+    contrast: NotNegative = 0.0
+    saturation: NotNegative = 0.0
+    same_for_both_views: bool = Field(False, description="one draw for the pair")
+
+
+class PredictSettings(Settings):
+    """What happens at prediction."""
+
+    views: Literal[1, 2, 4, 8] = Field(
+        1, description="averaged orientations: as is, mirrored, quarter turns, or both"
+    )
+    batch_size: Count = Field(32, description="lesions in one step")
+
+
+class Recipe(Settings):
+    """One experiment."""
+
+    name: str = "unnamed"
+    seed: int = Field(0, ge=0)
+    task: TaskSettings = TaskSettings()
+    data: DataSettings = DataSettings()
+    network: NetworkSettings = NetworkSettings()
+    loss: LossSettings = LossSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    schedule: ScheduleSettings = ScheduleSettings()
+    train: TrainSettings = TrainSettings()
+    augment: AugmentSettings = AugmentSettings()
+    predict: PredictSettings = PredictSettings()

@@ -1,0 +1,88 @@
+"""What adapters share: reading official tables and finding the files that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from dermapair.errors import MissingFilesError, TableError
+
+
+def read_table(path: Path, *, required: Sequence[str]) -> pl.DataFrame:
+    """Read a CSV as text, every value a string, empty cells null.
+
+    Raises:
+        TableError: the file is missing, is not a CSV in UTF-8, or lacks a required column.
+    """
+    try:
+        frame = pl.read_csv(path, infer_schema=False, null_values=["", "NA", "NaN", "nan", "unknown"])
+    except FileNotFoundError:
+        raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
+    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+        reason = str(error).splitlines()[0]
+        raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
+    frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
+    missing = [name for name in required if name not in frame.columns]
+    if missing:
+        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
+    return frame
+
+
+def one_hot_label(frame: pl.DataFrame, classes: Sequence[str], *, path: Path, none: str | None = None) -> pl.Series:
+    """Return the name of the column that holds 1 in each row.
+
+    Args:
+        frame: a truth table, values as text.
+        classes: the label columns.
+        path: named in errors.
+        none: the label of a row without a 1; without it such a row is refused.
+
+    Raises:
+        TableError: a value is not 0 or 1, or a row has several 1 (or none).
+    """
+    try:
+        values = frame.select(pl.col(list(classes)).cast(pl.Float64, strict=True)).to_numpy()
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"{path}: expected 0 or 1 in the columns {', '.join(classes)}, but {error}") from error
+    ones = values.sum(axis=1)
+    bad = ((values != 0) & (values != 1)).any(axis=1) | (ones > 1) | ((ones < 1) & (none is None))
+    if bad.any():
+        row = int(bad.argmax())
+        raise TableError(
+            f"{path}: row {row + 1} ({frame.row(row)[0]}): expected exactly one 1 in the columns "
+            f"{', '.join(classes)}, got {values[row].tolist()}"
+        )
+    names = [classes[i] if total else none for i, total in zip(values.argmax(axis=1), ones, strict=True)]
+    return pl.Series("diagnosis", names, dtype=pl.String)
+
+
+def numbers(frame: pl.DataFrame, column: str, *, path: Path) -> pl.Series:
+    """Return a text column as numbers.
+
+    Raises:
+        TableError: a value is not a number.
+    """
+    cast = frame[column].cast(pl.Float64, strict=False)
+    bad = cast.is_null() & frame[column].is_not_null() | cast.is_nan().fill_null(False)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise TableError(f"{path}: row {row + 1}: expected a number in {column}, got {frame[column][row]!r}")
+    return cast
+
+
+def require_files(root: Path, paths: Iterable[str]) -> None:
+    """Check that every file is on the disk.
+
+    Raises:
+        MissingFilesError: with all that are missing.
+    """
+    missing = [path for path in paths if not (root / path).is_file()]
+    if missing:
+        listing = "".join(f"\n  {path}" for path in missing)
+        raise MissingFilesError(
+            f"{root}: {len(missing)} files that the tables name are missing, so nothing was imported; "
+            f"fetch them or remove their rows:{listing}",
+            missing,
+        )

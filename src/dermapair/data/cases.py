@@ -1,0 +1,179 @@
+"""The case table: one row per image, read, checked and written.
+
+A case folder holds `cases.parquet`, `manifest.json` (written last) and, after preparing, pixel stores. Where
+rows come from is in `adapters`; what a task makes of diagnoses in `task`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import polars as pl
+
+from dermapair.errors import LeakError, TableError
+from dermapair.types import VIEWS
+
+COLUMNS: dict[str, pl.DataType] = {
+    "image_id": pl.String(),
+    "lesion_id": pl.String(),
+    "patient_id": pl.String(),
+    "view": pl.String(),
+    "path": pl.String(),
+    "diagnosis": pl.String(),
+    "split": pl.String(),
+    "age": pl.Float64(),
+    "sex": pl.String(),
+    "site": pl.String(),
+    "skin_tone": pl.String(),
+    "source": pl.String(),
+    "license": pl.String(),
+}
+"""Columns of every case table and their types; unknown is null."""
+
+SPLITS = ("train", "val", "test")
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class CaseTable:
+    """A checked case table.
+
+    Attributes:
+        frame: one row per image with at least COLUMNS; `official_split`, where present, is the data set's own.
+        root: the folder that `path` is relative to.
+        diagnoses: the set's own diagnosis codes in its own order.
+        folder: the case folder, or None for a table that was not written yet.
+        manifest: what else the manifest says.
+    """
+
+    frame: pl.DataFrame
+    root: Path
+    diagnoses: tuple[str, ...]
+    manifest: Mapping[str, Any]
+    folder: Path | None = None
+
+    def __post_init__(self) -> None:
+        check_cases(self.frame, self.diagnoses, where=str(self.folder or self.root))
+
+    def path(self, row: int) -> Path:
+        """Return the file of one row."""
+        return self.root / self.frame["path"][row]
+
+
+def case_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+    """Return rows as a frame with all COLUMNS in order, extra ones after them; "" becomes null."""
+    frame = pl.DataFrame(list(rows), infer_schema_length=None)
+    missing = [pl.lit(None).alias(name) for name in COLUMNS if name not in frame.columns]
+    extra = [name for name in frame.columns if name not in COLUMNS]
+    text = [pl.when(pl.col(n) == "").then(None).otherwise(pl.col(n)).alias(n) for n, t in frame.schema.items()
+            if t == pl.String]  # fmt: skip
+    return frame.with_columns(*text, *missing).select(
+        *(pl.col(name).cast(dtype) for name, dtype in COLUMNS.items()), *extra
+    )
+
+
+def check_cases(frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str) -> None:
+    """Check a case table.
+
+    Raises:
+        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a path
+            leads outside its root, or a lesion has two diagnoses.
+        LeakError: a lesion or patient lies in two splits.
+    """
+    missing = [name for name in COLUMNS if name not in frame.columns]
+    if missing:
+        raise TableError(f"{where}: the case table lacks the columns {', '.join(missing)}; import it again")
+    if frame.is_empty():
+        raise TableError(f"{where}: the case table has no rows; check that the source folder holds images")
+    for name in ("image_id", "lesion_id", "view", "path"):
+        _refuse(frame, pl.col(name).is_null(), where, f"{name} is empty; every row needs one")
+    _refuse(frame, pl.col("image_id").is_duplicated(), where, "this image_id occurs twice; make it unique")
+    _refuse(frame, ~pl.col("view").is_in(VIEWS), where, f"view must be one of {', '.join(VIEWS)}", "view")
+    bad_split = pl.col("split").is_not_null() & ~pl.col("split").is_in(SPLITS)
+    _refuse(frame, bad_split, where, f"split must be empty or one of {', '.join(SPLITS)}", "split")
+    known = pl.col("diagnosis").is_null() | pl.col("diagnosis").is_in(list(diagnoses))
+    _refuse(frame, ~known, where, f"unknown diagnosis; known: {', '.join(diagnoses)}", "diagnosis")
+    outside = pl.col("path").map_elements(_leads_outside, return_dtype=pl.Boolean)
+    _refuse(frame, outside, where, "path leads outside the root folder; use a path below it", "path")
+    _check_lesions(frame, where)
+
+
+def _refuse(frame: pl.DataFrame, bad: pl.Expr, where: str, problem: str, column: str = "") -> None:
+    """Raise a TableError that names the first row for which `bad` holds, and how many there are."""
+    rows = frame.with_row_index("row").filter(bad)
+    if rows.is_empty():
+        return
+    first = rows.row(0, named=True)
+    value = f" {column}={first[column]!r}" if column else ""
+    more = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
+    raise TableError(f"{where}: row {first['row'] + 1} (image {first['image_id']!r}){value}: {problem}{more}")
+
+
+def _leads_outside(path: str) -> bool:
+    """Return whether a relative path is absolute or climbs above its root."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    return PurePosixPath(path).is_absolute() or ".." in parts or (bool(parts) and ":" in parts[0])
+
+
+def _check_lesions(frame: pl.DataFrame, where: str) -> None:
+    """Refuse lesions with two diagnoses, and groups in two splits."""
+    two = frame.group_by("lesion_id").agg(pl.col("diagnosis").drop_nulls().unique().sort())
+    two = two.filter(pl.col("diagnosis").list.len() > 1)
+    if len(two):
+        lesion, names = two.row(0)
+        raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {', '.join(names)}; give it one")
+    for group in ("lesion_id", "patient_id"):
+        spread = frame.filter(pl.col(group).is_not_null(), pl.col("split").is_not_null())
+        spread = spread.group_by(group).agg(pl.col("split").unique().sort())
+        spread = spread.filter(pl.col("split").list.len() > 1).sort(group)
+        if len(spread):
+            name, splits = spread.row(0)
+            raise LeakError(
+                f"{where}: {group} {name!r} lies in the splits {' and '.join(splits)} ({len(spread)} such), "
+                f"which leaks answers into the test; run `dermapair data split CASES --force`"
+            )
+
+
+def write_cases(table: CaseTable, folder: Path) -> CaseTable:
+    """Write a case folder, the manifest last, and return the table as read back."""
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest_path = folder / "manifest.json"
+    manifest_path.unlink(missing_ok=True)
+    table.frame.write_parquet(folder / "cases.parquet")
+    manifest = {
+        **table.manifest,
+        "schema_version": SCHEMA_VERSION,
+        "root": str(table.root.resolve()),
+        "diagnoses": list(table.diagnoses),
+        "images": len(table.frame),
+        "lesions": table.frame["lesion_id"].n_unique(),
+    }
+    temporary = manifest_path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+    temporary.replace(manifest_path)
+    return read_cases(folder)
+
+
+def read_cases(folder: str | Path) -> CaseTable:
+    """Read and check a case folder.
+
+    Raises:
+        TableError: it is not a finished case folder, or its table is wrong (see `check_cases`).
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        frame = pl.read_parquet(folder / "cases.parquet")
+        root, diagnoses = Path(manifest["root"]), tuple(manifest["diagnoses"])
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(
+            f"{folder}: expected a case folder with cases.parquet and manifest.json; "
+            f"make one with `dermapair data import`"
+        ) from None
+    except (json.JSONDecodeError, KeyError, pl.exceptions.PolarsError) as error:
+        raise TableError(f"{folder}: damaged case folder ({error}); import it again") from error
+    return CaseTable(frame, root, diagnoses, manifest, folder)

@@ -1,0 +1,218 @@
+"""Prepared pixels: each image decoded once, in parallel, into a memory-mapped array of uint8 squares.
+
+A store is a folder `pixels/<key>/` of the case folder with `pixels.npy` (N, side, side, 3), `index.parquet`
+and, written last, `manifest.json`. The key covers every setting that changes a pixel and every source file's
+name, size and time, so a change of either makes a new store. A killed preparation goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dermapair.config import DataSettings
+from dermapair.data.cases import CaseTable
+from dermapair.errors import ImageError
+from dermapair.imaging.read import read_image
+from dermapair.imaging.square import make_square, square_map
+from dermapair.types import PixelMap, RGBImage
+
+FORMAT_VERSION = 1
+CHUNK = 256
+"""Images between two marks of progress on the disk."""
+
+
+class PixelSource(Protocol):
+    """Where training and prediction take prepared squares from."""
+
+    def square(self, row: int) -> RGBImage:
+        """Return the prepared square of one row of the case table; raises ImageError for a bad image."""
+
+    def square_map(self, row: int) -> PixelMap:
+        """Return where that square lies in the original."""
+
+
+@dataclass(frozen=True)
+class FileSource:
+    """Squares made on the fly from the original files: slower, nothing on the disk."""
+
+    table: CaseTable
+    settings: DataSettings
+
+    def square(self, row: int) -> RGBImage:
+        """Decode and prepare one image."""
+        return read_square(self.table.path(row), self.settings)[0]
+
+    def square_map(self, row: int) -> PixelMap:
+        """Decode one image to learn its size."""
+        _, size = read_square(self.table.path(row), self.settings)
+        return square_map(size, side=self.settings.size, fit=self.settings.fit)
+
+
+@dataclass(frozen=True)
+class Store:
+    """Squares from a finished store.
+
+    Attributes:
+        folder: of the store.
+        settings: that made it.
+        pixels: (N, side, side, 3) uint8 RGB, memory-mapped, in the order of the case table.
+        index: one row per image: `image_id, width, height` of the upright original, `error` or null.
+    """
+
+    folder: Path
+    settings: DataSettings
+    pixels: NDArray[np.uint8]
+    index: pl.DataFrame
+
+    def square(self, row: int) -> RGBImage:
+        """Return one square; raises ImageError where preparation could not read the image."""
+        error = self.index["error"][row]
+        if error is not None:
+            raise ImageError(self.index["image_id"][row], error)
+        return self.pixels[row]
+
+    def square_map(self, row: int) -> PixelMap:
+        """Return where the square lies in the original."""
+        size = (self.index["width"][row], self.index["height"][row])
+        return square_map(size, side=self.settings.size, fit=self.settings.fit)
+
+
+def read_square(path: Path, settings: DataSettings) -> tuple[RGBImage, tuple[int, int]]:
+    """Return the prepared square of a file and the (width, height) of its upright original."""
+    image = read_image(path, max_pixels=settings.max_pixels)
+    square = make_square(image, side=settings.size, fit=settings.fit)
+    return square, (image.shape[1], image.shape[0])
+
+
+def store_key(table: CaseTable, settings: DataSettings) -> str:
+    """Return the name of the store for these files and settings."""
+    digest = hashlib.sha256()
+    pixel_settings = settings.model_dump(exclude={"input"})
+    digest.update(json.dumps([FORMAT_VERSION, pixel_settings], sort_keys=True).encode())
+    for image_id, path in table.frame.select("image_id", "path").iter_rows():
+        try:
+            state = os.stat(table.root / path)
+            digest.update(f"{image_id}\0{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
+        except OSError:
+            digest.update(f"{image_id}\0{path}\0missing\n".encode())
+    return f"{settings.fit}-{settings.size}-{digest.hexdigest()[:12]}"
+
+
+def open_store(table: CaseTable, settings: DataSettings) -> Store | None:
+    """Return the finished store for these files and settings, or None."""
+    if table.folder is None:
+        return None
+    folder = table.folder / "pixels" / store_key(table, settings)
+    if not (folder / "manifest.json").is_file():
+        return None
+    pixels = np.load(folder / "pixels.npy", mmap_mode="r")
+    return Store(folder, settings, pixels, pl.read_parquet(folder / "index.parquet"))
+
+
+def open_pixels(table: CaseTable, settings: DataSettings) -> PixelSource:
+    """Return the prepared store where there is one, else the original files."""
+    return open_store(table, settings) or FileSource(table, settings)
+
+
+def prepare(
+    table: CaseTable,
+    settings: DataSettings,
+    *,
+    workers: int | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Store:
+    """Make the store for these files and settings, or finish a half-made one.
+
+    Args:
+        table: a written case table.
+        settings: side, fit and limits.
+        workers: threads; decoding releases Python's lock. None takes one for each core.
+        progress: called with (images done, images in all).
+
+    Returns:
+        The finished store. Images that cannot be read are listed in its index; their squares are black and
+        never handed out.
+    """
+    assert table.folder is not None, "only a written case table has a place for its pixels"
+    finished = open_store(table, settings)
+    if finished:
+        return finished
+    folder = table.folder / "pixels" / store_key(table, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    n = len(table.frame)
+    pixels = _open_array(folder / "pixels.npy", (n, settings.size, settings.size, 3))
+    parts = folder / "parts"
+    parts.mkdir(exist_ok=True)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        for start in range(0, n, CHUNK):
+            part = parts / f"{start:09d}.json"
+            if not part.is_file():
+                rows = range(start, min(start + CHUNK, n))
+                found = list(pool.map(lambda row: _prepare_row(table, settings, pixels, row), rows))
+                pixels.flush()
+                _write_whole(part, json.dumps(found))
+            progress(min(start + CHUNK, n), n)
+    _finish(folder, table, settings)
+    store = open_store(table, settings)
+    assert store is not None
+    return store
+
+
+def _open_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
+    """Open the array of a half-made store, or make a new one."""
+    mode = "r+" if path.is_file() else "w+"
+    return np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+
+
+def _prepare_row(
+    table: CaseTable, settings: DataSettings, pixels: NDArray[np.uint8], row: int
+) -> dict[str, Any]:
+    """Decode one image into its place and return its line of the index."""
+    line: dict[str, Any] = {"image_id": table.frame["image_id"][row], "width": None, "height": None, "error": None}
+    try:
+        pixels[row], (line["width"], line["height"]) = read_square(table.path(row), settings)
+    except ImageError as error:
+        line["error"] = str(error)
+    return line
+
+
+def _finish(folder: Path, table: CaseTable, settings: DataSettings) -> None:
+    """Join the parts to the index and write the manifest."""
+    parts = sorted((folder / "parts").glob("*.json"))
+    lines = [line for part in parts for line in json.loads(part.read_text(encoding="utf-8"))]
+    types = {"image_id": pl.String, "width": pl.Int64, "height": pl.Int64, "error": pl.String}
+    pl.DataFrame(lines, schema=types).write_parquet(folder / "index.parquet")
+    manifest = {
+        "format_version": FORMAT_VERSION,
+        "settings": settings.model_dump(),
+        "images": len(table.frame),
+        "unreadable": sum(line["error"] is not None for line in lines),
+    }
+    _write_whole(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    for part in parts:
+        part.unlink()
+    (folder / "parts").rmdir()
+
+
+def _write_whole(path: Path, text: str) -> None:
+    """Write a file so that it is there whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def unreadable(store: Store) -> Iterator[tuple[str, str]]:
+    """Yield the image id and reason of each image that preparation could not read."""
+    bad = store.index.filter(pl.col("error").is_not_null())
+    yield from bad.select("image_id", "error").iter_rows()

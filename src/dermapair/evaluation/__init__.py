@@ -1,0 +1,5 @@
+"""From predictions and truth to results with intervals; the same code in training and for any file."""
+
+from dermapair.evaluation.evaluate import evaluate, evaluate_file, truth_of
+
+__all__ = ["evaluate", "evaluate_file", "truth_of"]

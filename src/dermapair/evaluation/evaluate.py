@@ -1,0 +1,204 @@
+"""Results: every readout's metrics with 95% intervals, per-class recall with counts, confusion matrices.
+
+Intervals are percentile bootstrap intervals over patients where they are known, else over lesions; of a
+recall, Wilson's. The numbers themselves are in `metrics`.
+
+Letters: N lesions, K classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from dermapair.data.cases import CaseTable
+from dermapair.data.lesions import select_lesions
+from dermapair.data.task import UNKNOWN, Task
+from dermapair.errors import TableError
+from dermapair.inference.scores import Array, read_scores
+from dermapair.metrics import METRICS, Interval
+from dermapair.metrics.bootstrap import bootstrap, wilson_interval
+from dermapair.metrics.classification import classes_without_cases, confusion_matrix
+from dermapair.types import VIEWS
+
+ISIC2017_AUCS = {
+    "melanoma_auc": ("melanoma",),
+    "seborrheic_keratosis_auc": ("seborrheic_keratosis",),
+    "mean_auc": ("melanoma", "seborrheic_keratosis"),
+}
+"""Extra figures of tasks that have these classes, as the ISIC 2017 challenge names them."""
+
+ByReadout = Mapping[str, tuple[Sequence[str], Array]]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The labels of one part of a case table.
+
+    Attributes:
+        split: which part.
+        task: its classes.
+        labels: lesion id -> class index, UNKNOWN where the diagnosis is null.
+        groups: lesion id -> a number equal for lesions of one patient.
+        missing_view: view -> how many of the lesions lack it.
+    """
+
+    split: str
+    task: Task
+    labels: dict[str, int]
+    groups: dict[str, int]
+    missing_view: dict[str, int]
+
+
+def truth_of(table: CaseTable, task: Task, *, split: str | None) -> Truth:
+    """Return the truth of a split of a case table (None: all lesions)."""
+    lesions = select_lesions(table, task, split=split)
+    missing = {view: sum(not rows for rows in lesions.images[view]) for view in VIEWS}
+    return Truth(
+        split or "all",
+        task,
+        dict(zip(lesions.ids, lesions.labels.tolist(), strict=True)),
+        dict(zip(lesions.ids, lesions.groups.tolist(), strict=True)),
+        missing,
+    )
+
+
+def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str | None) -> dict[str, Any]:
+    """Evaluate a predictions file.
+
+    Args:
+        path: CSV or Parquet with `lesion_id, readout` and one column per class.
+        table: holds the truth.
+        task: of the model; None where the columns are the table's own diagnoses.
+        split: which part the file predicts; None finds the one split that holds all its lesions.
+
+    Raises:
+        TableError: the columns are not the task's classes, or a lesion is not in the table.
+    """
+    classes, scores = read_scores(path)
+    if task is None:
+        unknown = [name for name in classes if name not in table.diagnoses]
+        if unknown:
+            raise TableError(
+                f"{path}: the classes {', '.join(unknown)} are no diagnoses of the table "
+                f"({', '.join(table.diagnoses)}); give --run with the model's task"
+            )
+        task = Task("diagnosis", classes, {d: d for d in table.diagnoses if d in classes}, table.diagnoses)
+    if classes != task.classes:
+        raise TableError(f"{path}: expected the classes {', '.join(task.classes)}, got {', '.join(classes)}")
+    return evaluate(scores, truth_of(table, task, split=split or _split_of(path, table, scores)))
+
+
+def _split_of(path: Path, table: CaseTable, scores: ByReadout) -> str | None:
+    """Return the split that the predicted lesions are in; None where the table has no splits."""
+    ids = {lesion for names, _ in scores.values() for lesion in names}
+    rows = table.frame.filter(pl.col("lesion_id").is_in(sorted(ids)))
+    splits = sorted(rows["split"].drop_nulls().unique())
+    if len(splits) > 1:
+        raise TableError(f"{path}: its lesions lie in the splits {', '.join(splits)}; choose one with --split")
+    return splits[0] if splits else None
+
+
+def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
+    """Return results.
+
+    Args:
+        scores: by readout, the lesion ids and their (n, K) probabilities.
+        truth: labels; lesions without one are left out and counted.
+        n_samples: bootstrap samples.
+        seed: of the bootstrap.
+
+    Returns:
+        What `results.json` holds: plain values; a figure that is not defined is None.
+
+    Raises:
+        TableError: a predicted lesion is not in the table's split, or none has a label.
+    """
+    for readout, (ids, _) in scores.items():
+        strange = next((lesion for lesion in ids if lesion not in truth.labels), None)
+        if strange is not None:
+            raise TableError(f"lesion {strange!r} (readout {readout}) is not in split {truth.split!r} of the table")
+    labelled = [lesion for lesion, label in truth.labels.items() if label != UNKNOWN]
+    predicted = {lesion for ids, _ in scores.values() for lesion in ids}
+    return {
+        "task": truth.task.name,
+        "classes": list(truth.task.classes),
+        "n_lesions": len(labelled),
+        "split": truth.split,
+        "interval": {"level": 0.95, "method": "percentile bootstrap over patients, else lesions", "n": n_samples},
+        "not_predicted": sorted(set(labelled) - predicted),
+        "without_truth": len(truth.labels) - len(labelled),
+        "readouts": {
+            readout: _readout(ids, p, truth, n_samples=n_samples, seed=seed) for readout, (ids, p) in scores.items()
+        },
+        "missing_view": truth.missing_view,
+    }
+
+
+def _readout(
+    ids: Sequence[str], probabilities: Array, truth: Truth, *, n_samples: int, seed: int
+) -> dict[str, Any]:
+    """Return the results of one readout."""
+    labels = np.array([truth.labels[lesion] for lesion in ids], dtype=np.int64)
+    known = labels != UNKNOWN
+    if not known.any():
+        raise TableError(f"no predicted lesion of split {truth.split!r} has a diagnosis; nothing can be scored")
+    labels, p = labels[known], probabilities[known]
+    groups = np.array([truth.groups[lesion] for lesion in ids])[known]
+    classes = truth.task.classes
+    named = {f"class {name}": [k] for k, name in enumerate(classes)}
+    extra = {
+        name: [classes.index(c) for c in members]
+        for name, members in ISIC2017_AUCS.items()
+        if set(members) <= set(classes)
+    }
+    figures = bootstrap(
+        labels,
+        p,
+        groups=groups,
+        metrics=list(METRICS),
+        aucs=named | extra,
+        n_samples=n_samples,
+        seed=seed,
+    )
+    absent = classes_without_cases(labels, n_classes=len(classes))
+    return {
+        "n_lesions": len(labels),
+        **{name: _interval(figures[name]) for name in (*METRICS, *extra)},
+        "per_class": {
+            name: _per_class(labels, p, k, figures[f"class {name}"]) for k, name in enumerate(classes)
+        },
+        "classes_without_cases": [classes[k] for k in absent],
+        "confusion_matrix": confusion_matrix(labels, p).tolist(),
+    }
+
+
+def _per_class(labels: NDArray[np.int64], p: Array, k: int, auc: Interval) -> dict[str, Any]:
+    """Return one class's counts, recall and AUC with intervals."""
+    n = int((labels == k).sum())
+    found = int(((labels == k) & (p.argmax(axis=1) == k)).sum())
+    recall = wilson_interval(found, n) if n else Interval(math.nan, math.nan, math.nan)
+    return {
+        "n": n,
+        "found": found,
+        "recall": _number(recall.value),
+        "recall_interval": [_number(recall.low), _number(recall.high)],
+        "auc": _number(auc.value),
+        "auc_interval": [_number(auc.low), _number(auc.high)],
+    }
+
+
+def _interval(figure: Interval) -> dict[str, float | None]:
+    return {"value": _number(figure.value), "low": _number(figure.low), "high": _number(figure.high)}
+
+
+def _number(value: float) -> float | None:
+    """Return a number, or None for one that is not defined: JSON knows no NaN."""
+    return float(value) if math.isfinite(value) else None

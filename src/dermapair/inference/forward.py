@@ -1,0 +1,141 @@
+"""From batches of pixels through a network to scores; used by training's validation and by the predictor.
+
+Letters: B lesions, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dermapair.augment import apply, centre
+from dermapair.config import DataSettings, PredictSettings
+from dermapair.data.lesions import Batch, Lesions, ahead, make_batch
+from dermapair.data.store import PixelSource
+from dermapair.inference.scores import Array, Scores, combine, mean_over_images, softmax
+from dermapair.models import PairNet
+from dermapair.types import RGBImage, View
+
+
+@dataclass(frozen=True)
+class Scorer:
+    """A network with everything that turns prepared squares into scores.
+
+    Attributes:
+        network: in the mode that the caller wants; scoring puts it into eval mode and back.
+        classes: K names.
+        data: sizes of the prepared square and of the input.
+        predict: averaged orientations and batch size.
+        weights: by readout, its weight in `both`.
+        device: where the network is.
+        precision: "fp32" or "bf16".
+    """
+
+    network: PairNet
+    classes: tuple[str, ...]
+    data: DataSettings
+    predict: PredictSettings
+    weights: Mapping[str, float]
+    device: torch.device
+    precision: str = "fp32"
+
+    def score(self, lesions: Lesions, source: PixelSource) -> Iterator[Scores]:
+        """Yield the scores of `predict.batch_size` lesions at a time, reading ahead; memory does not grow."""
+        size = self.predict.batch_size
+        starts = range(0, len(lesions), size)
+        read = partial(self._read, lesions, source)
+        for chunk, batch, owner in ahead(partial(read, np.arange(s, min(s + size, len(lesions)))) for s in starts):
+            yield self.score_batch(batch, owner, chunk.ids)
+
+    def _read(
+        self, lesions: Lesions, source: PixelSource, indices: NDArray[np.int64]
+    ) -> tuple[Lesions, Batch, NDArray[np.int64]]:
+        """Read all pairings of the images of some lesions."""
+        chunk = lesions.take(indices)
+        pairs, owner = chunk.pairs()
+        return chunk, make_batch(pairs, source, views=self.network.views, change=self._centre_cut), owner
+
+    def _centre_cut(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
+        cut = centre(self.data.size, self.data.input)
+        return apply(square, cut, input_side=self.data.input)
+
+    def score_batch(self, batch: Batch, owner: NDArray[np.int64], ids: Sequence[str]) -> Scores:
+        """Return the scores of a batch whose rows are pairings, `owner` says of which of `ids`."""
+        logits = self._logits(batch)
+        n = len(ids)
+        each = {readout: softmax(z) for readout, z in logits.items()}
+        probabilities = mean_over_images(each, owner, n)
+        several = len(owner) != n
+        with np.errstate(divide="ignore", invalid="ignore"):
+            both_logits = {r: np.log(p) if several else logits[r] for r, p in probabilities.items()}
+            probabilities["both"] = combine(probabilities, self.weights)
+            both_logits["both"] = np.log(probabilities["both"])
+        single = np.sum([~np.isnan(p[:, 0]) for r, p in probabilities.items() if r != "both"], axis=0) == 1
+        for readout in logits:  # with one readout, `both` equals it, logits too
+            only = single & ~np.isnan(probabilities[readout][:, 0])
+            both_logits["both"][only] = both_logits[readout][only]
+        errors = tuple(dict.fromkeys(batch.errors))
+        return Scores(tuple(ids), self.classes, probabilities, both_logits, errors)
+
+    def _logits(self, batch: Batch) -> dict[str, Array]:
+        """Return by readout (B, K) logits, the mean over orientations, NaN where a view is missing."""
+        images = {view: to_tensor(x, self.device) for view, x in batch.images.items()}
+        rows = {view: torch.from_numpy(r).to(self.device) for view, r in batch.rows.items()}
+        result = {r: np.full((len(batch.ids), len(self.classes)), np.nan) for r in self.network.readouts}
+        if not images:
+            return result
+        turns = ORIENTATIONS[self.predict.views]
+        with evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
+            outputs = [self.network({v: turn(x) for v, x in images.items()}, rows) for turn in turns]
+        for readout, where in outputs[0].rows.items():
+            mean = torch.stack([o.logits[readout].double() for o in outputs]).mean(dim=0)
+            result[readout][where.cpu().numpy()] = mean.cpu().numpy()
+        return result
+
+
+def _turned(mirror: bool, turns: int, x: Tensor) -> Tensor:
+    return torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
+
+
+def _orientations(views: int) -> list[Callable[[Tensor], Tensor]]:
+    turns = range(4 if views >= 4 else 1)
+    return [partial(_turned, mirror, k) for mirror in ((False, True) if views in (2, 8) else (False,)) for k in turns]
+
+
+ORIENTATIONS = {views: _orientations(views) for views in (1, 2, 4, 8)}
+"""predict.views -> changes of a (B, 3, H, W) tensor: as is, mirrored, quarter turns, or both."""
+
+
+def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:
+    """(n, H, W, 3) uint8 -> (n, 3, H, W) float32 in [0, 1], channels last in memory."""
+    pixels = torch.from_numpy(images).to(device, non_blocking=True)
+    return pixels.permute(0, 3, 1, 2).to(torch.float32).div_(255.0)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Return the context in which a forward pass runs in `precision` ("fp32" or "bf16")."""
+    if precision == "bf16":
+        return torch.autocast(device.type, dtype=torch.bfloat16)
+    return nullcontext()
+
+
+class evaluating:  # noqa: N801  # reads as a verb in `with evaluating(network):`
+    """Context in which a network is in eval mode; each module gets its own mode back, also after an error."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self.modes = [(module, module.training) for module in network.modules()]
+        self.network = network
+
+    def __enter__(self) -> None:
+        self.network.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for module, training in self.modes:
+            module.training = training

@@ -1,0 +1,110 @@
+"""The model files of a run: `model.safetensors` with weights, `model.json` with everything else.
+
+Reading them never runs code. Preprocessing and class order are part of the file, so serving cannot drift
+from training.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from dermapair.config import DataSettings, NetworkSettings, PredictSettings
+from dermapair.data.task import Task
+from dermapair.errors import RunError
+from dermapair.inference.forward import Scorer
+from dermapair.models import PairNet, build_network
+
+SCHEMA_VERSION = 1
+
+
+class ModelFacts(BaseModel):
+    """What `model.json` holds.
+
+    Attributes:
+        schema_version: of this file.
+        recipe: name of the recipe.
+        task: the task's name.
+        classes: K class names, in the order of every output.
+        class_of: diagnosis -> class.
+        diagnoses: of the training table.
+        network: the recipe's section; weights are those of `model.safetensors`.
+        data: sizes and fit of the input.
+        predict: averaged orientations.
+        combine_weights: by readout, its weight in `both`.
+        precision: that training used.
+        started_from: what the backbone's weights were before training.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    schema_version: int = SCHEMA_VERSION
+    recipe: str
+    task: str
+    classes: tuple[str, ...]
+    class_of: dict[str, str]
+    diagnoses: tuple[str, ...]
+    network: NetworkSettings
+    data: DataSettings
+    predict: PredictSettings
+    combine_weights: dict[str, float]
+    precision: str
+    started_from: str
+
+    def as_task(self) -> Task:
+        """Return the task that the model was trained for."""
+        return Task(self.task, self.classes, self.class_of, self.diagnoses)
+
+
+def save_model(folder: Path, network: PairNet, facts: ModelFacts) -> None:
+    """Write both files, each whole or not at all."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    weights = folder / "model.safetensors"
+    save_file(state, weights.with_suffix(".tmp"), metadata={"format": "pt"})
+    weights.with_suffix(".tmp").replace(weights)
+    described = folder / "model.json"
+    described.with_suffix(".tmp").write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    described.with_suffix(".tmp").replace(described)
+
+
+def read_facts(folder: Path) -> ModelFacts:
+    """Read `model.json`.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    path = folder / "model.json"
+    try:
+        return ModelFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise RunError(f"{folder}: expected a run with model.json; train one, or wait until it has finished") from None
+    except (json.JSONDecodeError, ValidationError) as error:
+        raise RunError(f"{path}: damaged or of another version: {str(error).splitlines()[0]}") from error
+
+
+def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[Scorer, ModelFacts]:
+    """Return a trained network, ready to score.
+
+    Raises:
+        RunError: a file is missing or damaged, or the weights do not fit the network.
+    """
+    facts = read_facts(folder)
+    path = folder / "model.safetensors"
+    with torch.random.fork_rng():
+        network = build_network(facts.network.model_copy(update={"weights": "none"}), len(facts.classes))
+    try:
+        network.load_state_dict(load_file(path))
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected the weights there; copy the whole run folder") from None
+    except (SafetensorError, RuntimeError) as error:
+        raise RunError(f"{path}: these weights do not fit model.json: {str(error).splitlines()[0]}") from error
+    network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    scorer = Scorer(
+        network, facts.classes, facts.data, facts.predict, facts.combine_weights, device, precision
+    )
+    return scorer, facts

@@ -1,0 +1,128 @@
+"""The one object in front of a trained run: two images in, a prediction out.
+
+Commands, web pages, reports and notebooks all call it. It owns preprocessing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dermapair.augment import apply, centre
+from dermapair.data.cases import CaseTable
+from dermapair.data.lesions import Batch, Lesions, select_lesions
+from dermapair.data.store import open_pixels
+from dermapair.errors import UsageError
+from dermapair.imaging.read import as_image
+from dermapair.imaging.square import make_square
+from dermapair.inference.forward import Scorer
+from dermapair.inference.model import ModelFacts, load_model
+from dermapair.inference.precision import choose_precision, measure_precision
+from dermapair.inference.scores import Scores
+from dermapair.types import VIEWS, Prediction, RGBImage
+
+Picture = str | Path | Image.Image | RGBImage
+MEASURE_FROM = 256
+"""Lesions from which `precision="auto"` measures which precision is faster; below, it is fp32."""
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A trained run, ready to predict; made by `load`.
+
+    Attributes:
+        scorer: network and preprocessing.
+        facts: what `model.json` says.
+        auto_precision: measure the precision before a long prediction.
+    """
+
+    scorer: Scorer
+    facts: ModelFacts
+    auto_precision: bool = False
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The K class names, in the order of every output."""
+        return self.scorer.classes
+
+    def predict(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Prediction:
+        """Predict one lesion.
+
+        Args:
+            clinical, dermoscopic: a path, a PIL image or an HWC uint8 RGB array; either may be None.
+
+        Returns:
+            Logits and probabilities by readout; readouts that need a missing view are left out, and `both` is
+            then the readout of the view that is there.
+
+        Raises:
+            UsageError: no image was given for a view that the network takes.
+            ImageError: an image cannot be read.
+        """
+        pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
+        data = self.scorer.data
+        images = {}
+        for view in self.scorer.network.views:
+            picture = pictures[view]
+            if picture is not None:
+                square = make_square(as_image(picture), side=data.size, fit=data.fit)
+                images[view] = apply(square, centre(data.size, data.input), input_side=data.input)[None]
+        if not images:
+            raise UsageError(f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one")
+        one = np.zeros(1, dtype=np.int64)
+        scores = self.scorer.score_batch(Batch(images, dict.fromkeys(images, one), one - 1, ("",)), one, ("",))
+        present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
+        return Prediction(
+            self.classes,
+            {readout: scores.logits[readout][0] for readout in present},
+            {readout: scores.probabilities[readout][0] for readout in present},
+        )
+
+    def lesions(self, table: CaseTable, *, split: str | None = None) -> Lesions:
+        """Return the lesions of a case table that the network can look at, dropped diagnoses included."""
+        task = self.facts.as_task()
+        everything = replace(task, class_of={d: task.classes[0] for d in table.diagnoses} | task.class_of)
+        return select_lesions(table, everything, split=split, views=self.scorer.network.views)
+
+    def predict_cases(self, table: CaseTable, *, split: str | None = None) -> Iterator[Scores]:
+        """Yield the scores of a case table's lesions, a batch at a time; memory does not grow.
+
+        Prepared pixels are used where there are some for these settings, else the files. An image that cannot
+        be read costs that image only and is listed in `errors`.
+        """
+        lesions = self.lesions(table, split=split)
+        scorer = self.scorer
+        if self.auto_precision and len(lesions) >= MEASURE_FROM:
+            rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
+            scorer = replace(scorer, precision=choose_precision(rates))
+        yield from scorer.score(lesions, open_pixels(table, scorer.data))
+
+
+def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
+    """Load a trained run.
+
+    Args:
+        run: its folder.
+        device: "auto" (a GPU where there is one), "cpu", "cuda", ...
+        precision: "fp32", "bf16" or "auto" (fp32 for single lesions, for many whichever a short measurement
+            finds faster).
+
+    Raises:
+        RunError: the folder is no run, or is damaged.
+        UsageError: the device or precision is unknown.
+    """
+    if precision not in ("auto", "fp32", "bf16"):
+        raise UsageError(f"precision: expected auto, fp32 or bf16, got {precision!r}")
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        where = torch.device(device)
+    except RuntimeError as error:
+        raise UsageError(f"device: expected auto, cpu or cuda, got {device!r}") from error
+    scorer, facts = load_model(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
+    return Predictor(scorer, facts, auto_precision=precision == "auto")

@@ -1,0 +1,214 @@
+"""One experiment from recipe to report: train, fit, predict, evaluate, write the page, and last the manifest."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from dermapair.config import Recipe
+from dermapair.data.cases import CaseTable
+from dermapair.data.lesions import Lesions, select_lesions
+from dermapair.data.store import Store, open_pixels, unreadable
+from dermapair.data.task import UNKNOWN, build_task
+from dermapair.errors import LeakError, TableError
+from dermapair.evaluation import evaluate, truth_of
+from dermapair.inference.model import ModelFacts, save_model
+from dermapair.inference.scores import Scores, concatenate, scores_frame
+from dermapair.report import write_report
+from dermapair.training.fit import fit_weights
+from dermapair.training.loop import Trained, TrainingData, train
+from dermapair.types import VIEWS, View
+
+SCHEMA_VERSION = 1
+
+
+def run_experiment(
+    recipe: Recipe,
+    table: CaseTable,
+    out: Path,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    report: Callable[[dict[str, Any]], None] = lambda line: None,
+) -> dict[str, Any]:
+    """Run one experiment into a run folder.
+
+    Args:
+        recipe: the experiment.
+        table: a case table with the splits `train` and `val`, and `test` if results are wanted on it.
+        out: the run folder.
+        resume: go on with a half-made run.
+        accelerator, devices: as Lightning Fabric takes them.
+        report: called with each line of the journal.
+
+    Returns:
+        The content of `results.json`: of the test part where it has truth, else of the validation part.
+
+    Raises:
+        TableError: a split is missing.
+        RunError, TrainingError, RecipeError: see `training.loop.train`.
+    """
+    began = time.time()
+    data, dropped = _training_data(recipe, table)
+    trained = train(
+        recipe, data, out, resume=resume, accelerator=accelerator, devices=devices, report=report
+    )
+    if not trained.fabric.is_global_zero:
+        return {}
+    trained = _fitted(trained, data)
+    save_model(out, trained.scorer.network, _facts(trained, data))
+    results = _predict_and_evaluate(trained, data, table, out)
+    manifest = _manifest(trained, data, table, dropped, seconds=time.time() - began)
+    write_report(out, manifest=manifest)
+    _write_json(out / "manifest.json", manifest)
+    return results
+
+
+def _views(recipe: Recipe) -> tuple[View, ...]:
+    return (recipe.network.view,) if recipe.network.kind == "single" else VIEWS
+
+
+def _training_data(recipe: Recipe, table: CaseTable) -> tuple[TrainingData, dict[str, Any]]:
+    """Select lesions, and say which were left out and why."""
+    task = build_task(recipe.task, table.diagnoses)
+    source = open_pixels(table, recipe.data)
+    bad = dict(unreadable(source)) if isinstance(source, Store) else {}
+    rows = {i for i, image in enumerate(table.frame["image_id"]) if image in bad}
+    parts, without = {}, {}
+    for split in ("train", "val"):
+        lesions = select_lesions(table, task, split=split, views=_views(recipe)).without(rows)
+        known = np.flatnonzero(lesions.labels != UNKNOWN)
+        parts[split], without[split] = lesions.take(known), len(lesions) - len(known)
+    shared = set(parts["train"].ids) & set(parts["val"].ids)
+    if shared:
+        raise LeakError(f"lesion {min(shared)!r} lies in train and val; split the data again")
+    if not len(parts["train"]) or not len(parts["val"]):
+        raise TableError(f"{table.folder}: expected lesions with a diagnosis in the splits train and val; split again")
+    train_part = parts["train"].one_image_each(seed=recipe.seed)
+    return TrainingData(task, train_part, parts["val"], source), {
+        "unreadable_images": bad,
+        "lesions_without_diagnosis": without,
+    }
+
+
+def _fitted(trained: Trained, data: TrainingData) -> Trained:
+    """Fit the weights of `both` on validation where the recipe asks for it."""
+    if trained.recipe.network.combine != "fitted":
+        return trained
+    each = {r: p for r, p in trained.val.probabilities.items() if r != "both"}
+    weights = fit_weights(each, data.val.labels)
+    return replace(trained, scorer=replace(trained.scorer, weights=weights))
+
+
+def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
+    """Return what `model.json` says."""
+    recipe, task = trained.recipe, data.task
+    started = "random weights" if recipe.network.weights == "none" else f"ImageNet weights ({recipe.network.weights})"
+    return ModelFacts(
+        recipe=recipe.name,
+        task=task.name,
+        classes=task.classes,
+        class_of=task.class_of,
+        diagnoses=task.diagnoses,
+        network=recipe.network,
+        data=recipe.data,
+        predict=recipe.predict,
+        combine_weights=dict(trained.scorer.weights),
+        precision=recipe.train.precision,
+        started_from=started,
+    )
+
+
+def _predict_and_evaluate(trained: Trained, data: TrainingData, table: CaseTable, out: Path) -> dict[str, Any]:
+    """Write `predictions.parquet` (validation and test) and `results.json`; return the latter."""
+    frames, results = [], {}
+    for split in ("val", "test"):
+        if split not in table.frame["split"].unique():
+            continue
+        lesions = select_lesions(table, data.task, split=split, views=trained.scorer.network.views)
+        scores = concatenate(list(trained.scorer.score(lesions, data.source)))
+        frames.append(_with_truth(scores, lesions, data.task.classes, split))
+        if (lesions.labels != UNKNOWN).any():
+            truth = truth_of(table, data.task, split=split)
+            results[split] = evaluate(_present(scores), truth) | {"errors": list(scores.errors)}
+    pl.concat(frames).write_parquet(out / "predictions.parquet")
+    chosen = results.get("test", results["val"])
+    _write_json(out / "results.json", chosen)
+    return chosen
+
+
+def _present(scores: Scores) -> dict[str, tuple[list[str], Any]]:
+    """Return by readout the lesions that have it, and their probabilities."""
+    result = {}
+    for readout, p in scores.probabilities.items():
+        rows = np.flatnonzero(~np.isnan(p[:, 0]))
+        if len(rows):
+            result[readout] = ([scores.ids[i] for i in rows], p[rows])
+    return result
+
+
+def _with_truth(scores: Scores, lesions: Lesions, classes: tuple[str, ...], split: str) -> pl.DataFrame:
+    """Return the predictions with the columns `split` and `truth` (null where unknown) behind the ids."""
+    names = [classes[label] if label != UNKNOWN else None for label in lesions.labels]
+    truth = pl.DataFrame({"lesion_id": lesions.ids, "truth": pl.Series(names, dtype=pl.String)})
+    frame = scores_frame(scores).join(truth, on="lesion_id", how="left", maintain_order="left")
+    return frame.select("lesion_id", "readout", pl.lit(split).alias("split"), "truth", *classes)
+
+
+def _manifest(
+    trained: Trained, data: TrainingData, table: CaseTable, dropped: dict[str, Any], *, seconds: float
+) -> dict[str, Any]:
+    """Return what is needed to know where the run's numbers come from."""
+    network = trained.scorer.network
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "recipe": trained.recipe.name,
+        "seed": trained.recipe.seed,
+        "best_epoch": trained.epoch,
+        "validation": {
+            "readout": trained.recipe.train.readout,
+            "metric": trained.recipe.train.metric,
+            "value": trained.value,
+        },
+        "data": {
+            "cases": str(table.folder),
+            **{key: table.manifest.get(key) for key in ("adapter", "split", "images", "lesions")},
+            "bayes_accuracy": table.manifest.get("bayes_accuracy"),
+            "train_lesions": len(data.train),
+            "val_lesions": len(data.val),
+            **dropped,
+        },
+        "network": {
+            "kind": trained.recipe.network.kind,
+            "parameters": sum(p.numel() for p in network.parameters()),
+        },
+        "seconds": round(seconds, 1),
+        "machine": {
+            "platform": platform.platform(),
+            "cores": os.cpu_count(),
+            "threads": torch.get_num_threads(),
+            "device": str(trained.scorer.device),
+            "precision": trained.recipe.train.precision,
+        },
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("dermapair", "torch", "torchvision", "timm", "lightning", "numpy")},
+    }
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write JSON whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    temporary.replace(path)

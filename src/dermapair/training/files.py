@@ -1,0 +1,64 @@
+"""Opening a run folder: a new one, or one to go on with."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from dermapair.config import Recipe, load_recipe
+from dermapair.data.lesions import Lesions
+from dermapair.errors import RunError
+from dermapair.training.checkpoint import load_checkpoint, truncate_journal
+
+
+def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[str, Any] | None:
+    """Return the checkpoint to go on from, or None for a fresh start.
+
+    Raises:
+        RunError: the folder holds a finished run, a half-made one without `resume`, or one of another recipe or
+            of other data.
+    """
+    if (out / "manifest.json").is_file():
+        raise RunError(f"{out}: holds a finished run; choose another folder, or delete it to train again")
+    started = (out / "recipe.toml").is_file()
+    if not started:
+        return None
+    if not resume:
+        raise RunError(f"{out}: holds a half-made run; go on with --resume, or choose another folder")
+    before = load_recipe(out / "recipe.toml")
+    if recipe.train.precision == "auto":
+        recipe = with_precision(recipe, before.train.precision)
+    if before != recipe:
+        raise RunError(f"{out}: was started with another recipe ({_first_difference(before, recipe)}); use that")
+    checkpoint = load_checkpoint(out / "checkpoints" / "last.pt")
+    if checkpoint and checkpoint["data_key"] != data_key:
+        raise RunError(f"{out}: was started on other lesions or another split; use those, or another folder")
+    truncate_journal(out / "journal.jsonl", epochs=checkpoint["epoch"] if checkpoint else 0)
+    return checkpoint
+
+
+def data_key(train: Lesions, val: Lesions) -> str:
+    """Return a digest of the lesions, their labels and images."""
+    digest = hashlib.sha256()
+    for part in (train, val):
+        digest.update(repr((part.ids, part.labels.tolist(), sorted(part.images.items()))).encode())
+    return digest.hexdigest()
+
+
+def with_precision(recipe: Recipe, precision: str) -> Recipe:
+    """Return the recipe with `train.precision` settled."""
+    train = recipe.train.model_copy(update={"precision": precision})
+    return recipe.model_copy(update={"train": train})
+
+
+def _first_difference(before: Recipe, now: Recipe) -> str:
+    """Return the first key that differs, with both values."""
+    old, new = before.model_dump(), now.model_dump()
+    for section, value in old.items():
+        if value != new[section] and isinstance(value, dict):
+            key = next(k for k in value if value[k] != new[section][k])
+            return f"{section}.{key} was {value[key]!r}, is {new[section][key]!r}"
+        if value != new[section]:
+            return f"{section} was {value!r}, is {new[section]!r}"
+    return "no key"

@@ -1,0 +1,336 @@
+"""The training loop, read top to bottom, on Lightning Fabric.
+
+Every random draw comes from (seed, epoch, lesion), so a resumed run and a run of several processes see the
+same samples in the same order. Samples are made in `feeding`, costs in `losses`, rates in `optimise`.
+
+Letters: B lesions in the global batch, K classes.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from dermapair.config import Recipe, to_toml
+from dermapair.data.lesions import Batch, Lesions
+from dermapair.data.store import PixelSource
+from dermapair.data.task import Task
+from dermapair.errors import RecipeError, TrainingError, unknown_choice
+from dermapair.inference.forward import Scorer, autocast, to_tensor
+from dermapair.inference.precision import choose_precision, measure_precision
+from dermapair.inference.scores import Scores, concatenate
+from dermapair.metrics import HIGHER_IS_BETTER, METRICS
+from dermapair.models import PairNet, build_network
+from dermapair.training.checkpoint import append_line, save_checkpoint
+from dermapair.training.feeding import epoch_steps, read_ahead
+from dermapair.training.files import data_key, open_run, with_precision
+from dermapair.training.losses import PairLoss
+from dermapair.training.optimise import build_optimizer, freeze, lr_factor, set_lr, training_mode
+from dermapair.types import VIEWS
+
+Report = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the loop reads: training and validation lesions, all with a label, and their pixels."""
+
+    task: Task
+    train: Lesions
+    val: Lesions
+    source: PixelSource
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network of the best epoch.
+
+    Attributes:
+        scorer: the network, in eval mode, with the readouts weighted equally in `both`.
+        recipe: resolved; `train.precision` is what was used.
+        epoch: the best one, from 1.
+        value: its validation metric.
+        val: scores of the validation lesions with that network.
+        fabric: the processes; only the first one should write files.
+    """
+
+    scorer: Scorer
+    recipe: Recipe
+    epoch: int
+    value: float
+    val: Scores
+    fabric: Fabric
+
+
+@dataclass
+class State:
+    """What changes while training, and what a checkpoint holds."""
+
+    network: PairNet
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    epoch: int = 0
+    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "value": float("nan"), "state": {}})
+
+    def load(self, checkpoint: Mapping[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        for name in ("network", "optimizer", "average"):
+            getattr(self, name).load_state_dict(checkpoint[name])
+        self.epoch, self.best = checkpoint["epoch"], checkpoint["best"]
+
+    def as_checkpoint(self) -> dict[str, Any]:
+        """Return tensors and plain values."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "average")}
+        return {**parts, "epoch": self.epoch, "best": self.best}
+
+
+class Logits(nn.Module):
+    """A network in its precision that returns logits and rows as plain dictionaries, which every Fabric
+    strategy carries."""
+
+    def __init__(self, network: PairNet, precision: str, device: torch.device) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+        self.device = device
+
+    def forward(
+        self, images: Mapping[str, Tensor], rows: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return the fields `logits` and `rows` of `models.Output`."""
+        with autocast(self.device, self.precision):
+            output = self.network(images, rows)
+        return output.logits, output.rows
+
+
+def train(
+    recipe: Recipe,
+    data: TrainingData,
+    out: Path,
+    *,
+    resume: bool = False,
+    accelerator: str = "auto",
+    devices: int = 1,
+    report: Report = lambda line: None,
+) -> Trained:
+    """Train a network and keep the epoch with the best validation metric.
+
+    Args:
+        recipe: the experiment.
+        data: lesions and pixels.
+        out: run folder; gets `recipe.toml`, `journal.jsonl` and `checkpoints/`.
+        resume: go on from `checkpoints/last.pt` where there is one.
+        accelerator, devices: as Lightning Fabric takes them; several devices are processes of one machine.
+        report: called with each line of the journal.
+
+    Raises:
+        RunError: `out` holds another run, or one that was not asked to be resumed.
+        TrainingError: the loss is not finite, or a checkpoint cannot be written.
+        RecipeError: the recipe does not fit the data.
+    """
+    _check(recipe, len(data.train), devices)
+    key = data_key(data.train, data.val)
+    checkpoint = open_run(out, recipe, data_key=key, resume=resume)
+    strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
+    fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy)
+    fabric.launch()
+    with torch.random.fork_rng():
+        torch.manual_seed(recipe.seed)
+        network = build_network(recipe.network, len(data.task.classes))
+        network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        freeze(network, recipe)
+        recipe = _settle_precision(recipe, network, fabric, checkpoint)
+        if fabric.is_global_zero:
+            out.mkdir(parents=True, exist_ok=True)
+            (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
+        return _run(fabric, recipe, data, network, checkpoint, out=out, key=key, report=report)
+
+
+def _run(
+    fabric: Fabric,
+    recipe: Recipe,
+    data: TrainingData,
+    network: PairNet,
+    checkpoint: dict[str, Any] | None,
+    *,
+    out: Path,
+    key: str,
+    report: Report,
+) -> Trained:
+    """The loop itself."""
+    settings = recipe.train
+    wrapped = Logits(network, settings.precision, fabric.device)
+    model, optimizer = fabric.setup(wrapped, build_optimizer(network, recipe.optimizer))
+    ema = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+    average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
+    state = State(network, optimizer, average)
+    if checkpoint:
+        state.load(checkpoint)
+    kept = cast(PairNet, average.module) if settings.ema else network  # the weights that are scored and saved
+    loss = PairLoss(recipe.loss, data.train.labels, len(data.task.classes), fabric.device)
+    direction = 1 if HIGHER_IS_BETTER[settings.metric] else -1
+
+    while state.epoch < settings.epochs:
+        idle = state.epoch - state.best["epoch"]
+        if settings.patience and state.best["epoch"] and idle >= settings.patience:
+            break
+        state.epoch += 1
+        line = _train_epoch(fabric, recipe, data, model, state, loss)
+        began = time.perf_counter()
+        scores = score_all(_scorer(recipe, data.task, kept, fabric), data.val, data.source)
+        metrics = validation_metrics(scores, data.val.labels)
+        value = metrics[settings.readout][settings.metric]
+        if not state.best["epoch"] or direction * value > direction * state.best["value"]:
+            state.best = {"epoch": state.epoch, "value": value, "state": _copy(kept)}
+        seconds = round(time.perf_counter() - began, 3)
+        line |= {"val": metrics, "best_epoch": state.best["epoch"], "val_s": seconds}
+        if fabric.is_global_zero:
+            facts = {"data_key": key, "precision": settings.precision}
+            append_line(out / "journal.jsonl", line)
+            save_checkpoint(out / "checkpoints" / "last.pt", {**state.as_checkpoint(), **facts})
+            report(line)
+        fabric.barrier()
+
+    if not np.isfinite(state.best["value"]):
+        raise TrainingError(
+            f"the validation metric {settings.readout} {settings.metric} was never defined; the validation part "
+            f"has {np.bincount(data.val.labels, minlength=len(data.task.classes)).tolist()} lesions of the "
+            f"classes {', '.join(data.task.classes)}; split the data again, or choose another train.metric"
+        )
+    network.load_state_dict(state.best["state"])
+    scorer = _scorer(recipe, data.task, network.eval(), fabric)
+    scores = score_all(scorer, data.val, data.source)
+    return Trained(scorer, recipe, state.best["epoch"], state.best["value"], scores, fabric)
+
+
+def _train_epoch(
+    fabric: Fabric, recipe: Recipe, data: TrainingData, model: nn.Module, state: State, loss: PairLoss
+) -> dict[str, Any]:
+    """Go through the training lesions once; return the first half of the journal's line."""
+    settings, epoch, network = recipe.train, state.epoch, state.network
+    torch.manual_seed(int(np.random.SeedSequence([recipe.seed, epoch, fabric.global_rank]).generate_state(1)[0]))
+    training_mode(network, freeze_batch_norm=settings.freeze_batch_norm)
+    steps = epoch_steps(len(data.train), recipe, epoch=epoch)
+    ranks = {"rank": fabric.global_rank, "world_size": fabric.world_size}
+    batches = read_ahead(data.train, data.source, recipe, steps, epoch=epoch, views=network.views, **ranks)
+    began, waited, seen = time.perf_counter(), 0.0, 0.0
+    totals: dict[str, list[float]] = {}
+    for step in range(len(steps)):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waited += time.perf_counter() - asked
+        done = epoch - 1 + step / len(steps)
+        set_lr(state.optimizer, lr_factor(recipe.schedule, epoch=done, epochs=settings.epochs))
+        sums, counts = _train_step(fabric, recipe, model, state.optimizer, loss, batch)
+        if settings.ema:
+            state.average.update_parameters(network)
+        seen += sum(counts[view] for view in VIEWS if view in counts)
+        for readout, total in sums.items():
+            totals.setdefault(readout, []).append(total / max(counts[readout], 1.0))
+    seconds = time.perf_counter() - began
+    return {
+        "epoch": epoch,
+        "lr": state.optimizer.param_groups[0]["lr"],
+        "loss": {readout: float(np.mean(values)) for readout, values in totals.items()},
+        "train_s": round(seconds, 3),
+        "waited_s": round(waited, 3),
+        "images_per_s": round(seen / seconds, 2),
+    }
+
+
+def _train_step(
+    fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: Any, loss: PairLoss, batch: Batch
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Take one step; return the losses' sums and the lesions by readout, over all processes."""
+    images = {view: to_tensor(x, fabric.device) for view, x in batch.images.items()}
+    rows = {view: torch.from_numpy(r).to(fabric.device) for view, r in batch.rows.items()}
+    logits, present = model(images, rows)
+    sums = loss.sums(logits, present, torch.from_numpy(batch.labels).to(fabric.device))
+    counts = _over_processes(fabric, {readout: float(len(r)) for readout, r in present.items()})
+    # Distributed training takes the mean of the processes' gradients; the loss is a sum over all lesions.
+    total = loss.total(sums, counts) * fabric.world_size
+    summed = _over_processes(fabric, {readout: float(s.detach()) for readout, s in sums.items()})
+    if not np.isfinite(list(summed.values())).all():
+        raise TrainingError(
+            f"the loss is not finite ({summed}) for the lesions {', '.join(batch.ids)}; look at their images, "
+            f"or lower optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
+        )
+    optimizer.zero_grad(set_to_none=True)
+    fabric.backward(total)
+    if recipe.optimizer.clip_norm:
+        fabric.clip_gradients(model, optimizer, max_norm=recipe.optimizer.clip_norm, error_if_nonfinite=False)
+    optimizer.step()
+    return summed, counts
+
+
+def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
+    """Return the sums over all processes, by readout."""
+    if fabric.world_size == 1:
+        return values
+    names = (*VIEWS, "cross")
+    mine = torch.tensor([values.get(name, 0.0) for name in names], dtype=torch.float64)
+    total = fabric.all_reduce(mine.to(fabric.device), reduce_op="sum")
+    assert isinstance(total, Tensor)
+    return dict(zip(names, total.tolist(), strict=True))
+
+
+def _check(recipe: Recipe, n: int, devices: int) -> None:
+    """Refuse what cannot train."""
+    settings = recipe.train
+    if settings.metric not in METRICS:
+        raise RecipeError(unknown_choice("train.metric", settings.metric, METRICS))
+    if min(settings.batch_size, n) < devices:
+        raise RecipeError(f"train.batch_size: expected a lesion for each of {devices} processes, got {n} lesions")
+
+
+def _settle_precision(
+    recipe: Recipe, network: PairNet, fabric: Fabric, checkpoint: Mapping[str, Any] | None
+) -> Recipe:
+    """Return the recipe with the precision of the run so far, or the one that a measurement finds faster."""
+    if recipe.train.precision != "auto":
+        return recipe
+    if checkpoint:
+        return with_precision(recipe, checkpoint["precision"])
+    batch = min(recipe.train.batch_size, 8)
+    rates = measure_precision(network, side=recipe.data.input, batch_size=batch, train=True)
+    return with_precision(recipe, fabric.broadcast(choose_precision(rates)))
+
+
+def _scorer(recipe: Recipe, task: Task, network: PairNet, fabric: Fabric) -> Scorer:
+    weights = readout_weights(recipe, network)
+    precision = recipe.train.precision
+    return Scorer(network, task.classes, recipe.data, recipe.predict, weights, fabric.device, precision)
+
+
+def readout_weights(recipe: Recipe, network: PairNet) -> dict[str, float]:
+    """Return the weight of each readout in `both`; "fitted" ones are equal until they are fitted."""
+    by_loss = recipe.network.combine == "loss"
+    return {r: recipe.loss.alpha if by_loss and r == "cross" else 1.0 for r in network.readouts}
+
+
+def score_all(scorer: Scorer, lesions: Lesions, source: PixelSource) -> Scores:
+    """Return the scores of all lesions at once."""
+    return concatenate(list(scorer.score(lesions, source)))
+
+
+def validation_metrics(scores: Scores, labels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, dict[str, float]]:
+    """Return every scalar metric by readout, over the lesions that have it."""
+    result = {}
+    for readout, p in scores.probabilities.items():
+        present = ~np.isnan(p[:, 0])
+        if present.any():
+            result[readout] = {name: metric(labels[present], p[present]) for name, metric in METRICS.items()}
+    return result
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in network.state_dict().items()}

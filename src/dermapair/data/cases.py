@@ -147,7 +147,7 @@ def write_cases(table: CaseTable, folder: Path) -> CaseTable:
     manifest = {
         **table.manifest,
         "schema_version": SCHEMA_VERSION,
-        "root": str(table.root.resolve()),
+        "root": _portable_root(table.root, folder),
         "diagnoses": list(table.diagnoses),
         "images": len(table.frame),
         "lesions": table.frame["lesion_id"].n_unique(),
@@ -156,6 +156,12 @@ def write_cases(table: CaseTable, folder: Path) -> CaseTable:
     temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     temporary.replace(manifest_path)
     return read_cases(folder)
+
+
+def _portable_root(root: Path, folder: Path) -> str:
+    """Return the root relative to a case folder that holds it, so that both can be moved, else absolute."""
+    root, folder = root.resolve(), folder.resolve()
+    return root.relative_to(folder).as_posix() if root.is_relative_to(folder) else str(root)
 
 
 def read_cases(folder: str | Path) -> CaseTable:
@@ -168,7 +174,7 @@ def read_cases(folder: str | Path) -> CaseTable:
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
         frame = pl.read_parquet(folder / "cases.parquet")
-        root, diagnoses = Path(manifest["root"]), tuple(manifest["diagnoses"])
+        root, diagnoses = folder / manifest["root"], tuple(manifest["diagnoses"])
     except (FileNotFoundError, NotADirectoryError):
         raise TableError(
             f"{folder}: expected a case folder with cases.parquet and manifest.json; "

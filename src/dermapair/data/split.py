@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,7 @@ def split_cases(
     frame = table.frame
     none = pl.lit(None, dtype=pl.String)
     official = pl.col("official_split") if "official_split" in frame.columns and not force else none
-    fixed = frame.select(official.alias("split"))["split"]
+    fixed = frame.with_columns(official.alias("split"))["split"]
     if not fixed.has_nulls():
         raise UsageError("every image has an official split; --force replaces it by a random one")
     groups = group_rows(frame, duplicates)
@@ -55,6 +56,12 @@ def split_cases(
     frame = frame.with_columns(pl.Series("split", split, dtype=pl.String))
     how = {"val": val, "test": test, "seed": seed, "near_duplicate_pairs": len(duplicates)}
     return replace(table, frame=frame, manifest={**table.manifest, "split": how})
+
+
+def split_counts(table: CaseTable) -> list[dict[str, Any]]:
+    """Return for each split its name (None for none) and how many lesions and images it has."""
+    grouped = table.frame.group_by("split").agg(lesions=pl.col("lesion_id").n_unique(), images=pl.len())
+    return grouped.sort("split").to_dicts()
 
 
 def group_rows(frame: pl.DataFrame, duplicates: Sequence[tuple[int, int]] = ()) -> NDArray[np.int64]:

@@ -1,6 +1,150 @@
-"""Stand-in until the page exists."""
-from pathlib import Path
+"""The report of a run as one HTML page: gathers tables, sentences and figures, and fills the template.
+
+The page loads nothing from outside, holds no pixels of any picture, and can be passed on as it is.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from dermapair.config import to_toml
+from dermapair.report import figures, tables, wording
+from dermapair.report.limits import limits, unreadable
+from dermapair.report.read import RunFiles, read_run
+
+
 def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
-    return run / "report.html"
+    """Write `report.html` into a run folder, whole or not at all.
+
+    Args:
+        run: the folder.
+        manifest: what `manifest.json` will say, while the run is being finished (it is written last); None
+            reads the file.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        RunError: the run is unfinished, or a file is missing or damaged.
+    """
+    page = render(read_run(run, manifest=manifest))
+    path = run / "report.html"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(page, encoding="utf-8")
+    temporary.replace(path)
+    return path
+
+
+def render(files: RunFiles) -> str:
+    """Return the page."""
+    environment = Environment(
+        loader=PackageLoader("dermapair.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": wording.number,
+        "name": wording.metric_name,
+        "private": wording.without_folders,
+    }
+    environment.globals |= {"interval": wording.interval, "thin": figures.THIN}
+    return environment.get_template("report.html.j2").render(
+        run=files,
+        sentence=wording.network_sentence(files.facts, files.manifest["network"]["parameters"]),
+        headline=wording.headline(files),
+        bayes=wording.bayes_rows(files),
+        limits=limits(files),
+        readouts={readout: wording.READOUTS[readout] for readout in files.results["readouts"]},
+        styles=figures.html_styles(),
+        tables=tables,
+        unreadable=unreadable(files),
+        recipe=_recipe(files),
+        commands=_commands(files),
+        **_figures(files),
+    )
+
+
+def _figures(files: RunFiles) -> dict[str, Any]:
+    """Return the figures by the names that the template knows."""
+    order = ["both", *(r for r in files.results["readouts"] if r != "both")]
+    per_class = {r: files.results["readouts"][r]["per_class"] for r in order}
+    sorted_by_n = {r: {name: values[name] for name in files.classes} for r, values in per_class.items()}
+    rows, p = files.scored("both")
+    named = np.array(files.results["classes"])[p.argmax(axis=1)]
+    return {
+        "recall_figure": figures.svg(
+            figures.recall_figure(sorted_by_n), "Recall of each class with its 95% interval; numbers in the table."
+        ),
+        "roc_figures": _roc_figures(files),
+        "calibration_figure": figures.svg(
+            figures.calibration_figure(p.max(axis=1), named == rows["truth"].to_numpy()),
+            "Share of right answers of both over the probability of the named class.",
+        ),
+        "curves": _curves(files),
+    }
+
+
+def _roc_figures(files: RunFiles) -> list[dict[str, Any]]:
+    """Return one figure for each class that has an AUC."""
+    scored = {readout: files.scored(readout) for readout in files.results["readouts"]}
+    result = []
+    for name in files.classes:
+        entry, k = files.shown["per_class"][name], files.results["classes"].index(name)
+        if entry["auc"] is None:
+            continue
+        truth = {r: (rows["truth"] == name).to_numpy() for r, (rows, _) in scored.items()}
+        figure = figures.roc_figure(truth, {r: p[:, k] for r, (_, p) in scored.items()})
+        alt = f"ROC curves of {name} against the rest; AUC of both {wording.number(entry['auc'])}."
+        result.append({"name": name, **entry, "svg": figures.svg(figure, alt)})
+    return result
+
+
+def _curves(files: RunFiles) -> list[tuple[str, Markup]]:
+    """Return caption and figure of each learning curve."""
+    if not files.journal:
+        return []
+    metric, best = files.recipe.train.metric, files.manifest["best_epoch"]
+    series = {
+        "Training loss": {r: [e["loss"].get(r) for e in files.journal] for r in files.journal[0]["loss"]},
+        f"{wording.metric_name(metric)} on validation": {
+            r: [e["val"][r].get(metric) for e in files.journal] for r in files.journal[0]["val"]
+        },
+        "Learning rate": {"learning rate": [e["lr"] for e in files.journal]},
+    }
+    epochs = [e["epoch"] for e in files.journal]
+    return [
+        (title, figures.svg(
+            figures.curves_figure(epochs, values, ylabel=title.lower().replace("auc", "AUC"), best_epoch=best),
+            f"{title} over {len(epochs)} epochs; epoch {best} was kept.",
+        ))
+        for title, values in series.items()
+    ]  # fmt: skip
+
+
+def _recipe(files: RunFiles) -> str:
+    """Return the recipe as TOML; a path of weights is cut down to the file's name."""
+    network = files.recipe.network
+    weights = wording.without_folders(network.weights)
+    return to_toml(files.recipe.model_copy(update={"network": network.model_copy(update={"weights": weights})}))
+
+
+def _commands(files: RunFiles) -> list[str]:
+    """Return the commands that make this run again."""
+    data, settings = files.manifest["data"], files.recipe.data
+    cases = shlex.quote(PurePath(data["cases"]).name)
+    how, fit = data.get("split"), "" if settings.fit == "crop" else f" --fit {settings.fit}"
+    split = how and f"dermapair data split {cases} --val {how['val']} --test {how['test']} --seed {how['seed']}"
+    return [
+        f"dermapair data import {data.get('adapter') or 'ADAPTER'} ROOT --out {cases}",
+        *([split] if split else []),
+        f"dermapair data prepare {cases} --size {settings.size}{fit}",
+        f"dermapair train recipe.toml --data {cases} --out RUN",
+    ]

@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -27,7 +26,7 @@ from dermapair.inference.model import ModelFacts, save_model
 from dermapair.inference.scores import Scores, concatenate, scores_frame
 from dermapair.report import write_report
 from dermapair.training.fit import fit_weights
-from dermapair.training.loop import Trained, TrainingData, train
+from dermapair.training.loop import OnStep, Report, Trained, TrainingData, train
 from dermapair.types import VIEWS, View
 
 SCHEMA_VERSION = 1
@@ -41,7 +40,8 @@ def run_experiment(
     resume: bool = False,
     accelerator: str = "auto",
     devices: int = 1,
-    report: Callable[[dict[str, Any]], None] = lambda line: None,
+    report: Report = lambda line: None,
+    on_step: OnStep = lambda epoch, done, steps: None,
 ) -> dict[str, Any]:
     """Run one experiment into a run folder.
 
@@ -51,7 +51,7 @@ def run_experiment(
         out: the run folder.
         resume: go on with a half-made run.
         accelerator, devices: as Lightning Fabric takes them.
-        report: called with each line of the journal.
+        report, on_step: see `training.loop.train`.
 
     Returns:
         The content of `results.json`: of the test part where it has truth, else of the validation part.
@@ -63,7 +63,14 @@ def run_experiment(
     began = time.time()
     data, dropped = _training_data(recipe, table)
     trained = train(
-        recipe, data, out, resume=resume, accelerator=accelerator, devices=devices, report=report
+        recipe,
+        data,
+        out,
+        resume=resume,
+        accelerator=accelerator,
+        devices=devices,
+        report=report,
+        on_step=on_step,
     )
     if not trained.fabric.is_global_zero:
         return {}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dermapair.config import Recipe, to_toml
+from dermapair.config import PredictSettings, Recipe, to_toml
 from dermapair.data.lesions import Batch, Lesions
 from dermapair.data.store import PixelSource
 from dermapair.data.task import Task
@@ -38,6 +38,10 @@ from dermapair.training.optimise import build_optimizer, freeze, lr_factor, set_
 from dermapair.types import VIEWS
 
 Report = Callable[[dict[str, Any]], None]
+ONE_VIEW = PredictSettings()
+"""How epochs are compared: without averaging over orientations, which would cost as much as training."""
+OnStep = Callable[[int, int, int], None]
+"""Called with epoch, steps done and steps in the epoch."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,7 @@ def train(
     accelerator: str = "auto",
     devices: int = 1,
     report: Report = lambda line: None,
+    on_step: OnStep = lambda epoch, done, steps: None,
 ) -> Trained:
     """Train a network and keep the epoch with the best validation metric.
 
@@ -131,6 +136,7 @@ def train(
         resume: go on from `checkpoints/last.pt` where there is one.
         accelerator, devices: as Lightning Fabric takes them; several devices are processes of one machine.
         report: called with each line of the journal.
+        on_step: called after each step.
 
     Raises:
         RunError: `out` holds another run, or one that was not asked to be resumed.
@@ -152,7 +158,7 @@ def train(
         if fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
             (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
-        return _run(fabric, recipe, data, network, checkpoint, out=out, key=key, report=report)
+        return _run(fabric, recipe, data, network, checkpoint, out=out, key=key, report=report, on_step=on_step)
 
 
 def _run(
@@ -165,6 +171,7 @@ def _run(
     out: Path,
     key: str,
     report: Report,
+    on_step: OnStep,
 ) -> Trained:
     """The loop itself."""
     settings = recipe.train
@@ -184,9 +191,10 @@ def _run(
         if settings.patience and state.best["epoch"] and idle >= settings.patience:
             break
         state.epoch += 1
-        line = _train_epoch(fabric, recipe, data, model, state, loss)
+        line = _train_epoch(fabric, recipe, data, model, state, loss, on_step)
         began = time.perf_counter()
-        scores = score_all(_scorer(recipe, data.task, kept, fabric), data.val, data.source)
+        scorer = replace(_scorer(recipe, data.task, kept, fabric), predict=ONE_VIEW)
+        scores = score_all(scorer, data.val, data.source)
         metrics = validation_metrics(scores, data.val.labels)
         value = metrics[settings.readout][settings.metric]
         if not state.best["epoch"] or direction * value > direction * state.best["value"]:
@@ -213,7 +221,13 @@ def _run(
 
 
 def _train_epoch(
-    fabric: Fabric, recipe: Recipe, data: TrainingData, model: nn.Module, state: State, loss: PairLoss
+    fabric: Fabric,
+    recipe: Recipe,
+    data: TrainingData,
+    model: nn.Module,
+    state: State,
+    loss: PairLoss,
+    on_step: OnStep,
 ) -> dict[str, Any]:
     """Go through the training lesions once; return the first half of the journal's line."""
     settings, epoch, network = recipe.train, state.epoch, state.network
@@ -224,6 +238,7 @@ def _train_epoch(
     batches = read_ahead(data.train, data.source, recipe, steps, epoch=epoch, views=network.views, **ranks)
     began, waited, seen = time.perf_counter(), 0.0, 0.0
     totals: dict[str, list[float]] = {}
+    unreadable: dict[str, str] = {}
     for step in range(len(steps)):
         asked = time.perf_counter()
         batch = next(batches)
@@ -236,6 +251,8 @@ def _train_epoch(
         seen += sum(counts[view] for view in VIEWS if view in counts)
         for readout, total in sums.items():
             totals.setdefault(readout, []).append(total / max(counts[readout], 1.0))
+        unreadable |= dict(batch.errors)
+        on_step(epoch, step + 1, len(steps))
     seconds = time.perf_counter() - began
     return {
         "epoch": epoch,
@@ -244,6 +261,7 @@ def _train_epoch(
         "train_s": round(seconds, 3),
         "waited_s": round(waited, 3),
         "images_per_s": round(seen / seconds, 2),
+        "unreadable": unreadable,
     }
 
 

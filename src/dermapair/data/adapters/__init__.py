@@ -7,10 +7,23 @@ from pathlib import Path
 
 from dermapair.data.adapters import csv, isic2017, milk10k
 from dermapair.data.cases import CaseTable
+from dermapair.errors import UsageError, unknown_choice
 
 ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
     "milk10k": milk10k.read,
     "isic2017": isic2017.read,
     "csv": csv.read,
 }
-"""Name -> function of the data set's folder (csv: file); `phantom` draws instead, see `data.phantom`."""
+"""Name -> function of the data set's folder (csv: file). `phantom` draws instead, see `adapters.phantom`."""
+
+
+def import_cases(adapter: str, root: Path) -> CaseTable:
+    """Return the case table of a data set.
+
+    Raises:
+        UsageError: the adapter is unknown.
+        TableError, MissingFilesError: what is there is not the data set, or not all of it.
+    """
+    if adapter not in ADAPTERS:
+        raise UsageError(unknown_choice("adapter", adapter, (*ADAPTERS, "phantom")))
+    return ADAPTERS[adapter](root)

@@ -1,0 +1,99 @@
+"""`dermapair data`: import, split and prepare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dermapair.cli.common import Json, finish, progress, say
+
+app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
+
+Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
+Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
+
+
+@app.command("import")
+def import_(
+    adapter: Annotated[str, typer.Argument(help="milk10k, isic2017, csv or phantom.")],
+    root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
+    out: Annotated[Path, typer.Option(help="Case folder to write.")],
+    lesions: Annotated[int, typer.Option(min=1, help="phantom: how many lesions to draw.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="phantom: seed.")] = 0,
+    size: Annotated[int, typer.Option(min=64, help="phantom: short side of the pictures, pixels.")] = 256,
+    as_json: Json = False,
+) -> None:
+    """Read a data set in its official layout into a case folder."""
+    from dermapair.data.adapters import import_cases
+    from dermapair.data.cases import write_cases
+
+    if adapter == "phantom":
+        from dermapair.data.adapters.phantom import draw
+
+        table = draw(out, lesions=lesions, seed=seed, size_px=size)
+    else:
+        table = import_cases(adapter, Path(root))
+    table = write_cases(table, out)
+    summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
+    say(f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses")
+    finish(summary, as_json=as_json)
+
+
+@app.command()
+def split(
+    cases: Cases,
+    val: Annotated[float, typer.Option(help="Share for validation.")] = 0.15,
+    test: Annotated[float, typer.Option(help="Share for the test.")] = 0.15,
+    seed: Annotated[int, typer.Option(min=0, help="Of the shuffle.")] = 0,
+    force: Annotated[bool, typer.Option("--force", help="Replace an official split.")] = False,
+    duplicates: Annotated[
+        bool, typer.Option(help="Keep near duplicates together (decodes every image once).")
+    ] = True,
+    as_json: Json = False,
+) -> None:
+    """Split by patient, else lesion, near duplicates kept together, stratified by diagnosis."""
+    from dermapair.data.cases import read_cases, write_cases
+    from dermapair.data.duplicates import near_duplicates
+    from dermapair.data.split import split_cases, split_counts
+
+    table = read_cases(cases)
+    pairs = near_duplicates(table) if duplicates else []
+    table = write_cases(split_cases(table, val=val, test=test, seed=seed, force=force, duplicates=pairs), cases)
+    counts = split_counts(table)
+    for row in counts:
+        say(f"{row['split'] or 'no split'}: {row['lesions']} lesions, {row['images']} images")
+    say(f"{len(pairs)} pairs of near duplicates kept together")
+    finish({"cases": str(cases), "splits": counts, "near_duplicates": len(pairs)}, as_json=as_json)
+
+
+@app.command()
+def prepare(
+    cases: Cases,
+    size: Size = 256,
+    fit: Annotated[str, typer.Option(help="crop (aspect kept, centre) or squash.")] = "crop",
+    recipe: Annotated[str, typer.Option(help="Take size and fit from this recipe instead.")] = "",
+    workers: Annotated[int, typer.Option(help="Threads; 0 takes one for each core.")] = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Decode every image once into a memory-mapped array; resumable."""
+    from dermapair.config import DataSettings, load_recipe
+    from dermapair.data.cases import read_cases
+    from dermapair.data.store import prepare as prepare_pixels
+    from dermapair.data.store import unreadable
+    from dermapair.errors import DermapairError, UsageError
+
+    if fit not in ("crop", "squash"):
+        raise UsageError(f"--fit: expected crop or squash, got {fit!r}")
+    settings = load_recipe(recipe).data if recipe else DataSettings(size=size, input=size, fit=fit)
+    with progress("prepare") as tick:
+        store = prepare_pixels(read_cases(cases), settings, workers=workers or None, progress=tick)
+    bad = list(unreadable(store))
+    for image_id, reason in bad:
+        say(f"cannot read {image_id}: {reason}")
+    say(f"{store.folder}: {len(store.index) - len(bad)} images prepared, {len(bad)} cannot be read")
+    finish({"store": str(store.folder), "images": len(store.index), "unreadable": dict(bad)}, as_json=as_json)
+    if bad and strict:
+        raise DermapairError(f"{len(bad)} images cannot be read; they are listed above")

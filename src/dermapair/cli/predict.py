@@ -1,0 +1,54 @@
+"""`dermapair predict`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dermapair.cli.common import Json, finish, progress, say
+
+
+def predict(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    out: Annotated[Path, typer.Option(help="CSV to write: lesion_id, readout, one probability per class.")],
+    data: Annotated[Path | None, typer.Option(help="Case folder.")] = None,
+    split: Annotated[str, typer.Option(help="Only this split of --data.")] = "",
+    clinical: Annotated[Path | None, typer.Option(help="One clinical photograph.")] = None,
+    dermoscopic: Annotated[Path | None, typer.Option(help="One dermoscopic image.")] = None,
+    folder: Annotated[
+        Path | None, typer.Option(help="Folder of images, or with subfolders clinical/ and dermoscopic/.")
+    ] = None,
+    view: Annotated[str, typer.Option(help="What a --folder without subfolders shows.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Predict a case folder, a folder of images, or one lesion."""
+    from dermapair.data.cases import read_cases
+    from dermapair.data.loose import folder_cases, one_lesion
+    from dermapair.errors import DermapairError, UsageError
+    from dermapair.inference.predictor import load
+    from dermapair.inference.stream import write_predictions
+
+    given = [name for name, value in (("--data", data), ("--folder", folder)) if value]
+    given += ["--clinical/--dermoscopic"] if clinical or dermoscopic else []
+    if len(given) != 1:
+        raise UsageError(f"expected one of --data, --folder or --clinical/--dermoscopic, got {given or 'none'}")
+    predictor = load(run, device=device, precision=precision)
+    if data:
+        table = read_cases(data)
+    elif folder:
+        table = folder_cases(folder, views=predictor.scorer.network.views, view=view)
+    else:
+        table = one_lesion(clinical=clinical, dermoscopic=dermoscopic)
+    with progress("predict") as tick:
+        summary = write_predictions(predictor, table, out, split=split or None, progress=tick)
+    for lesion, reason in summary["errors"]:
+        say(f"cannot read an image of {lesion}: {reason}")
+    say(f"{out}: {summary['lesions']} lesions predicted, {len(summary['lost'])} not")
+    finish(summary, as_json=as_json)
+    if summary["errors"] and (strict or not summary["lesions"]):
+        raise DermapairError(f"{len(summary['errors'])} images could not be read; they are listed above")

@@ -1,0 +1,98 @@
+"""What the numbers of a run cannot show: one sentence for each limit that this run has."""
+
+from __future__ import annotations
+
+from dermapair.report.figures import THIN
+from dermapair.report.read import RunFiles
+from dermapair.report.wording import interval, metric_name
+
+
+def limits(files: RunFiles) -> list[str]:
+    """Return the sentences, those that matter most first."""
+    return [
+        "This is research, not a medical device. Nobody's care may depend on it.",
+        *_source(files),
+        *_few_cases(files),
+        _one_training(files),
+        _chosen(files),
+        _groups(files),
+        *_left_out(files),
+    ]
+
+
+def _source(files: RunFiles) -> list[str]:
+    if files.manifest["data"].get("adapter") == "phantom":
+        return ["The lesions are drawn by a program. The numbers say whether training works, nothing about skin."]
+    name = files.manifest["data"].get("adapter") or "the case table"
+    return [
+        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are untested, "
+        "and the results are not broken down by them."
+    ]
+
+
+def _few_cases(files: RunFiles) -> list[str]:
+    per_class = files.shown["per_class"]
+    thin = [name for name in files.classes if 0 < per_class[name]["n"] < THIN]
+    sentences = []
+    if thin:
+        listed = ", ".join(f"{name} ({per_class[name]['n']})" for name in thin)
+        last = per_class[thin[-1]]
+        sentences.append(
+            f"Too few cases for a verdict, fewer than {THIN}: {listed}. The recall of {thin[-1]}, for example, "
+            f"is known only within {interval(*last['recall_interval'])}; macro figures count it as much as any "
+            "other class."
+        )
+    if files.shown["classes_without_cases"]:
+        absent = ", ".join(files.shown["classes_without_cases"])
+        sentences.append(f"No case at all: {absent}. Their figures are not defined and no mean includes them.")
+    return sentences
+
+
+def _one_training(files: RunFiles) -> str:
+    return (
+        f"One training, with seed {files.manifest['seed']}. The intervals say how the figures could vary with "
+        "other lesions of the same kind, not with another training; rerun with other seeds before comparing runs. "
+        "Readouts are measured on the same lesions, so overlapping intervals are no test of a difference."
+    )
+
+
+def _chosen(files: RunFiles) -> str:
+    chosen = files.manifest["validation"]
+    text = (
+        f"Epoch {files.manifest['best_epoch']} of {len(files.journal)} was chosen by the "
+        f"{metric_name(chosen['metric'])} of `{chosen['readout']}` on validation"
+    )
+    if files.results["split"] == "val":
+        return f"{text}, the very lesions that the figures here come from: they flatter the network."
+    return f"{text}; the figures come from other lesions, scored once."
+
+
+def _groups(files: RunFiles) -> str:
+    if files.manifest["data"].get("patients"):
+        return "The bootstrap draws whole patients. Wilson's intervals of recall take lesions for independent."
+    return (
+        "The bootstrap draws patients only where the case table names them, and otherwise lesions: if unnamed "
+        "patients have several lesions here, the intervals are too narrow, and one patient may lie in two splits."
+    )
+
+
+def _left_out(files: RunFiles) -> list[str]:
+    """Return a sentence for each kind of lesion that was not scored like the others."""
+    results = files.results
+    missing = [f"{n} without a {view} image" for view, n in results["missing_view"].items() if n]
+    parts = [
+        ("These lesions have only the readouts of the view that they have: " + ", ".join(missing) + ".", missing),
+        (f"{results['without_truth']} lesions have no diagnosis and are not scored.", results["without_truth"]),
+        (f"{len(results['not_predicted'])} lesions with a diagnosis got no prediction and do not count.",
+         results["not_predicted"]),
+        (f"{len(unreadable(files))} images could not be read; they are listed below.", unreadable(files)),
+    ]  # fmt: skip
+    return [sentence for sentence, there in parts if there]
+
+
+def unreadable(files: RunFiles) -> dict[str, str]:
+    """Return the reason for each image or lesion that could not be read, in preparation, training or scoring."""
+    found = dict(files.manifest["data"].get("unreadable_images") or {})
+    for line in files.journal:
+        found |= line.get("unreadable") or {}
+    return found | dict(files.results.get("errors") or [])

@@ -1,0 +1,127 @@
+"""The report's tables: rows of plain values, from the run's files; formatting is the template's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dermapair.report.figures import THIN
+from dermapair.report.read import RunFiles
+from dermapair.report.wording import direction, metric_name, without_folders
+
+N_MISTAKES = 15
+Row = dict[str, Any]
+
+
+def metric_rows(files: RunFiles) -> list[Row]:
+    """Return one row per metric, with its cells by readout."""
+    readouts = files.results["readouts"]
+    keys = [key for key, value in files.shown.items() if isinstance(value, dict) and "value" in value]
+    return [
+        {"name": metric_name(key), "direction": direction(key), "cells": [r[key] for r in readouts.values()]}
+        for key in keys
+    ]
+
+
+def class_rows(files: RunFiles) -> list[Row]:
+    """Return one row per class: figures of `both`, and the recall of the other readouts beside it."""
+    others = [r for r in files.results["readouts"] if r != "both"]
+    rows = []
+    for name in files.classes:
+        beside = [files.results["readouts"][r]["per_class"][name]["recall"] for r in others]
+        entry = files.shown["per_class"][name]
+        rows.append({"name": name, **entry, "others": beside, "thin": 0 < entry["n"] < THIN})
+    return rows
+
+
+def confusion(files: RunFiles, readout: str) -> list[Row]:
+    """Return one row per true class: its cells hold count, share of the row, and whether it is right."""
+    result = files.results["readouts"][readout]
+    order = [files.results["classes"].index(name) for name in files.classes]
+    counts = np.asarray(result["confusion_matrix"])[np.ix_(order, order)]
+    rows = []
+    for k, (name, row) in enumerate(zip(files.classes, counts.tolist(), strict=True)):
+        n = sum(row)
+        cells = [{"count": c, "share": c / n if n else 0.0, "right": i == k} for i, c in enumerate(row)]
+        rows.append({"name": name, "n": n, "cells": cells})
+    return rows
+
+
+def mistakes(files: RunFiles) -> list[Row]:
+    """Return the wrong answers of `both` in which the network was most confident."""
+    rows, p = files.scored("both")
+    classes = files.results["classes"]
+    truth = np.array([classes.index(name) for name in rows["truth"]], dtype=int)
+    named = p.argmax(axis=1)
+    wrong = np.flatnonzero(named != truth)
+    worst = wrong[np.argsort(-p[wrong, named[wrong]], kind="stable")][:N_MISTAKES]
+    return [
+        {
+            "lesion": rows["lesion_id"][int(i)],
+            "truth": classes[truth[i]],
+            "predicted": classes[named[i]],
+            "p_predicted": float(p[i, named[i]]),
+            "p_truth": float(p[i, truth[i]]),
+        }
+        for i in worst
+    ]
+
+
+def count_rows(files: RunFiles) -> list[Row]:
+    """Return the number of lesions by class (last: without diagnosis) and split; None where not recorded."""
+    lesions = files.predictions.unique(["lesion_id", "split"])
+    counted = {(s, t): n for s, t, n in lesions.group_by("split", "truth").agg(pl.len()).rows()}
+    train = files.manifest["data"].get("train_classes")
+    rows = [
+        {
+            "name": name,
+            "train": train.get(name, 0) if train else None,
+            "val": counted.get(("val", name), 0),
+            "test": counted.get(("test", name), 0),
+        }
+        for name in files.classes
+    ]
+    without = files.manifest["data"].get("lesions_without_diagnosis") or {}
+    missing = {split: counted.get((split, None), 0) for split in ("val", "test")}
+    if any(missing.values()) or without.get("train"):
+        rows.append({"name": "no diagnosis", "train": without.get("train", 0), **missing})
+    return [*rows, _total(files, rows)]
+
+
+def _total(files: RunFiles, rows: list[Row]) -> Row:
+    sums = {split: sum(row[split] for row in rows) for split in ("val", "test")}
+    left_out = (files.manifest["data"].get("lesions_without_diagnosis") or {}).get("train", 0)
+    return {"name": "all", "train": files.manifest["data"]["train_lesions"] + left_out, **sums}
+
+
+def speed(files: RunFiles) -> Row:
+    """Return images/s over the whole training, and the share of its time that it waited for data."""
+    seconds = sum(line["train_s"] for line in files.journal)
+    images = sum(line["images_per_s"] * line["train_s"] for line in files.journal)
+    waited = sum(line["waited_s"] for line in files.journal)
+    return {
+        "epochs": len(files.journal),
+        "images_per_s": images / seconds if seconds else None,
+        "waited": waited / seconds if seconds else None,
+    }
+
+
+def facts(files: RunFiles) -> list[tuple[str, str]]:
+    """Return name and value of what is known about the training and its machine."""
+    machine, pace = files.manifest["machine"], speed(files)
+    minutes, seconds = divmod(round(files.manifest["seconds"]), 60)
+    rate = "not recorded" if pace["images_per_s"] is None else f"{pace['images_per_s']:,.1f} images/s"
+    share = "" if pace["waited"] is None else f", {100 * pace['waited']:.1f}% of the time waiting for data"
+    return [
+        ("Starting weights", without_folders(files.facts.started_from)),
+        ("Parameters", f"{files.manifest['network']['parameters']:,}"),
+        ("Time", f"{minutes} min {seconds} s from start to results, {pace['epochs']} epochs"),
+        ("Training speed", rate + share),
+        ("Machine", f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"),
+        ("System", machine["platform"]),
+        ("Precision", machine["precision"]),
+        ("Weights of both", ", ".join(f"{r} {w:.3g}" for r, w in files.facts.combine_weights.items())),
+        ("Versions", ", ".join(f"{name} {v}" for name, v in files.manifest["versions"].items())),
+    ]

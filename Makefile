@@ -23,8 +23,8 @@ $(READY): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(READY) ## everything end to end on phantom lesions, under 3 minutes
+	rm -rf demo-run
 	$(BIN)/dermapair demo --out demo-run
-	@find demo-run -name report.html -exec echo "report: {}" \;
 
 test: $(READY) ## run the tests; ARGS="-k word" narrows them
 	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 $(ARGS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -39,9 +39,7 @@ def centre(size: int, input_side: int) -> Augmentation:
     return Augmentation(corner, corner, input_side)
 
 
-def draw(
-    rng: np.random.Generator, settings: AugmentSettings, *, size: int, input_side: int
-) -> Augmentation:
+def draw(rng: np.random.Generator, settings: AugmentSettings, *, size: int, input_side: int) -> Augmentation:
     """Draw the parameters of one sample.
 
     Args:
@@ -80,7 +78,7 @@ def apply(image: RGBImage, augmentation: Augmentation, *, input_side: int) -> RG
     cut = image[a.y0 : a.y0 + a.side, a.x0 : a.x0 + a.side]
     if a.side != input_side:
         method = cv2.INTER_AREA if a.side > input_side else cv2.INTER_LINEAR
-        cut = cv2.resize(cut, (input_side, input_side), interpolation=method)
+        cut = np.asarray(cv2.resize(cut, (input_side, input_side), interpolation=method), dtype=np.uint8)
     if a.mirror:
         cut = cut[:, ::-1]
     return np.ascontiguousarray(_colour(np.rot90(cut, a.turns), a))
@@ -91,10 +89,12 @@ def _colour(image: RGBImage, a: Augmentation) -> RGBImage:
     if a.saturation != 1.0:
         image = np.ascontiguousarray(image)
         grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-        image = cv2.addWeighted(image, a.saturation, grey, 1 - a.saturation, 0.0)
+        mixed = cv2.addWeighted(image, a.saturation, grey, 1 - a.saturation, 0.0)
+        image = np.asarray(mixed, dtype=np.uint8)
     if (a.brightness, a.contrast) != (1.0, 1.0):
         levels = (np.arange(256) * a.brightness - 128) * a.contrast + 128
-        image = cv2.LUT(np.ascontiguousarray(image), np.clip(np.rint(levels), 0, 255).astype(np.uint8))
+        table = np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+        image = np.asarray(cv2.LUT(np.ascontiguousarray(image), table), dtype=np.uint8)
     return image
 
 

@@ -67,7 +67,11 @@ def figures_line(results: dict[str, Any]) -> list[str]:
         parts = []
         for name in ("accuracy", "balanced_accuracy", "macro_auc", "macro_f1"):
             f = figures[name]
-            value = "not defined" if f["value"] is None else f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})"
+            value = (
+                "not defined"
+                if f["value"] is None
+                else f"{f['value']:.3f} ({f['low']:.3f} to {f['high']:.3f})"
+            )
             parts.append(f"{name.replace('_', ' ')} {value}")
         lines.append(f"  {readout:<12} {', '.join(parts)}")
     return lines

@@ -37,7 +37,9 @@ def import_(
         table = import_cases(adapter, Path(root))
     table = write_cases(table, out)
     summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
-    say(f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses")
+    say(
+        f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
+    )
     finish(summary, as_json=as_json)
 
 
@@ -60,7 +62,9 @@ def split(
 
     table = read_cases(cases)
     pairs = near_duplicates(table) if duplicates else []
-    table = write_cases(split_cases(table, val=val, test=test, seed=seed, force=force, duplicates=pairs), cases)
+    table = write_cases(
+        split_cases(table, val=val, test=test, seed=seed, force=force, duplicates=pairs), cases
+    )
     counts = split_counts(table)
     for row in counts:
         say(f"{row['split'] or 'no split'}: {row['lesions']} lesions, {row['images']} images")
@@ -74,7 +78,7 @@ def prepare(
     size: Size = 256,
     fit: Annotated[str, typer.Option(help="crop (aspect kept, centre) or squash.")] = "crop",
     recipe: Annotated[str, typer.Option(help="Take size and fit from this recipe instead.")] = "",
-    workers: Annotated[int, typer.Option(help="Threads; 0 takes one for each core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Threads; 0 takes one for each core.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
     as_json: Json = False,
 ) -> None:

@@ -38,7 +38,7 @@ def doctor(
     say(f"device {device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
     say(f"weights folder {WEIGHTS_FOLDER}: {os.environ.get(WEIGHTS_FOLDER) or 'not set'}")
     network = build_network(NetworkSettings(kind="share", backbone=backbone, weights="none"), 10).to(device)
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = network.to(memory_format=torch.channels_last)
     rates = {}
     for what, train in (("training", True), ("prediction", False)):
         rates[what] = measure_precision(network, side=side, batch_size=8, train=train)

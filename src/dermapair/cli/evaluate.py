@@ -16,7 +16,9 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Case folder with the truth.")],
     out: Annotated[Path, typer.Option(help="JSON to write.")],
     run: Annotated[Path | None, typer.Option(help="Run whose task groups or renames diagnoses.")] = None,
-    split: Annotated[str, typer.Option(help="Split that was predicted; found by itself if there is one.")] = "",
+    split: Annotated[
+        str, typer.Option(help="Split that was predicted; found by itself if there is one.")
+    ] = "",
     as_json: Json = False,
 ) -> None:
     """Score predictions against the truth, with 95% intervals."""

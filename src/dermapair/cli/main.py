@@ -49,6 +49,9 @@ def main() -> None:
     except DermapairError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
+    except OSError as error:  # no space, no permission, a file where a folder should be
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -36,7 +36,11 @@ def predict(
     given = [name for name, value in (("--data", data), ("--folder", folder)) if value]
     given += ["--clinical/--dermoscopic"] if clinical or dermoscopic else []
     if len(given) != 1:
-        raise UsageError(f"expected one of --data, --folder or --clinical/--dermoscopic, got {given or 'none'}")
+        raise UsageError(
+            f"expected one of --data, --folder or --clinical/--dermoscopic, got {given or 'none'}"
+        )
+    if split and not data:
+        raise UsageError("--split: expected a case folder with it, got none; give --data")
     predictor = load(run, device=device, precision=precision)
     if data:
         table = read_cases(data)

@@ -58,8 +58,8 @@ def _read_text(name_or_path: str | Path) -> tuple[str, str]:
         return f"recipe {name_or_path}", file.read_text(encoding="utf-8")
     path = Path(name_or_path)
     try:
-        return str(path), path.read_text(encoding="utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+        return str(path), path.read_text(encoding="utf-8-sig")
+    except OSError:
         known = unknown_choice("recipe", str(name_or_path), recipe_names())
         raise RecipeError(f"{known}; or give the path of a TOML file") from None
     except UnicodeDecodeError as error:
@@ -86,6 +86,8 @@ def _first_problem(error: ValidationError) -> str:
     """Return the first problem that pydantic found, naming the known keys for an unknown one."""
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "value_error":  # ours, a whole sentence
+        return str(problem["ctx"]["error"])
     if problem["type"] == "extra_forbidden":
         section: type[BaseModel] = Recipe
         for part in problem["loc"][:-1]:
@@ -106,7 +108,7 @@ def _toml_lines(values: Mapping[str, Any], *, prefix: str) -> list[str]:
     """Return the lines of a table: plain keys first, then sub-tables."""
     plain = {k: v for k, v in values.items() if not isinstance(v, dict)}
     tables = {k: v for k, v in values.items() if isinstance(v, dict)}
-    lines = [f"{_key(k)} = {json.dumps(v)}" for k, v in plain.items()]
+    lines = [f"{_key(k)} = {_value(v)}" for k, v in plain.items()]
     for name, table in tables.items():
         path = f"{prefix}{_key(name)}"
         lines += ["", f"[{path}]", *_toml_lines(table, prefix=f"{path}.")]
@@ -115,4 +117,9 @@ def _toml_lines(values: Mapping[str, Any], *, prefix: str) -> list[str]:
 
 def _key(name: str) -> str:
     """Return a key, quoted where TOML wants it."""
-    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else json.dumps(name)
+    return name if name.replace("_", "").replace("-", "").isalnum() and name.isascii() else _value(name)
+
+
+def _value(value: Any) -> str:
+    """Return a plain value as TOML, whose strings and numbers are JSON's but for two kinds of character."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -21,7 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 class Settings(BaseModel):
     """Base of every section: values are checked, unknown keys refused, nothing changes afterwards."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TaskSettings(Settings):
@@ -117,6 +117,9 @@ class TrainSettings(Settings):
     ema: Share = Field(0.0, description="decay of the averaged weights for each step; 0 is off")
     freeze_until: str = Field("", description="backbone units before this stage or unit are frozen")
     freeze_batch_norm: bool = Field(False, description="batch norm keeps its statistics and weights")
+    unfold_batch_norm: bool = Field(
+        False, description="give batch norm that was folded into its convolutions statistics of its own"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: whichever a short measurement at the start finds faster"
     )
@@ -132,10 +135,16 @@ class AugmentSettings(Settings):
     scale: tuple[Positive, Positive] = Field(
         (1.0, 1.0), description="side of the cut as a factor of data.input, drawn between these"
     )
-    brightness: NotNegative = Field(0.0, description="factor drawn from 1 - x to 1 + x")
-    contrast: NotNegative = 0.0
-    saturation: NotNegative = 0.0
+    brightness: Share = Field(0.0, description="factor drawn from 1 - x to 1 + x")
+    contrast: Share = 0.0
+    saturation: Share = 0.0
     same_for_both_views: bool = Field(False, description="one draw for the pair")
+
+    @model_validator(mode="after")
+    def _scale_ascends(self) -> AugmentSettings:
+        if self.scale[0] > self.scale[1]:
+            raise ValueError(f"augment.scale: expected the smaller factor first, got {list(self.scale)}")
+        return self
 
 
 class PredictSettings(Settings):
@@ -145,6 +154,9 @@ class PredictSettings(Settings):
         1, description="averaged orientations: as is, mirrored, quarter turns, or both"
     )
     batch_size: Count = Field(32, description="lesions in one step")
+    input: int = Field(
+        0, ge=0, description="side of the input at prediction, pixels (Touvron et al. 2019); 0: data.input"
+    )
 
 
 class Recipe(Settings):
@@ -161,3 +173,16 @@ class Recipe(Settings):
     train: TrainSettings = TrainSettings()
     augment: AugmentSettings = AugmentSettings()
     predict: PredictSettings = PredictSettings()
+
+    @model_validator(mode="after")
+    def _cut_fits(self) -> Recipe:
+        if self.predict.input > self.data.size:
+            raise ValueError(f"predict.input ({self.predict.input}) must not exceed data.size ({self.data.size})")
+        largest = round(self.augment.scale[1] * self.data.input)
+        if largest > self.data.size:
+            raise ValueError(
+                f"augment.scale {list(self.augment.scale)} times data.input {self.data.input} is up to "
+                f"{largest} pixels, more than data.size {self.data.size}; lower the scale or data.input, "
+                f"or raise data.size"
+            )
+        return self

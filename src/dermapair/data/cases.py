@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 import polars as pl
@@ -43,7 +43,7 @@ class CaseTable:
     """A checked case table.
 
     Attributes:
-        frame: one row per image with at least COLUMNS; `official_split`, where present, is the data set's own.
+        frame: one row per image with at least COLUMNS; `official_split`, where present, is the set's own.
         root: the folder that `path` is relative to.
         diagnoses: the set's own diagnosis codes in its own order.
         folder: the case folder, or None for a table that was not written yet.
@@ -61,14 +61,19 @@ class CaseTable:
 
     def path(self, row: int) -> Path:
         """Return the file of one row."""
-        return self.root / self.frame["path"][row]
+        return self.root / str(self.frame["path"][row])
 
 
 def case_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
-    """Return rows as a frame with all COLUMNS in order, extra ones after them; "" becomes null."""
+    """Return rows as a frame with all COLUMNS in order, extra ones after them; "" becomes null.
+
+    An extra column without any value is text.
+    """
     frame = pl.DataFrame(list(rows), infer_schema_length=None)
     missing = [pl.lit(None).alias(name) for name in COLUMNS if name not in frame.columns]
-    extra = [name for name in frame.columns if name not in COLUMNS]
+    extra = [
+        pl.col(n).cast(pl.String) if t == pl.Null else n for n, t in frame.schema.items() if n not in COLUMNS
+    ]
     text = [pl.when(pl.col(n) == "").then(None).otherwise(pl.col(n)).alias(n) for n, t in frame.schema.items()
             if t == pl.String]  # fmt: skip
     return frame.with_columns(*text, *missing).select(
@@ -76,12 +81,20 @@ def case_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     )
 
 
-def check_cases(frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str) -> None:
+def check_cases(
+    frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str, rows: Sequence[int] = ()
+) -> None:
     """Check a case table.
 
+    Args:
+        frame: the table.
+        diagnoses: the known ones.
+        where: file or folder, for messages.
+        rows: row of that file that each row of the table comes from; by default its own number, from 1.
+
     Raises:
-        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a path
-            leads outside its root, or a lesion has two diagnoses.
+        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a
+            path leads outside its root, or a lesion has two diagnoses.
         LeakError: a lesion or patient lies in two splits.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
@@ -89,6 +102,8 @@ def check_cases(frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str) ->
         raise TableError(f"{where}: the case table lacks the columns {', '.join(missing)}; import it again")
     if frame.is_empty():
         raise TableError(f"{where}: the case table has no rows; check that the source folder holds images")
+    numbers = pl.Series(rows) if len(rows) else pl.int_range(1, pl.len() + 1)
+    frame = frame.with_columns(row=numbers)  # an extra column may be called `row`, too
     for name in ("image_id", "lesion_id", "view", "path"):
         _refuse(frame, pl.col(name).is_null(), where, f"{name} is empty; every row needs one")
     _refuse(frame, pl.col("image_id").is_duplicated(), where, "this image_id occurs twice; make it unique")
@@ -104,19 +119,19 @@ def check_cases(frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str) ->
 
 def _refuse(frame: pl.DataFrame, bad: pl.Expr, where: str, problem: str, column: str = "") -> None:
     """Raise a TableError that names the first row for which `bad` holds, and how many there are."""
-    rows = frame.with_row_index("row").filter(bad)
+    rows = frame.filter(bad)
     if rows.is_empty():
         return
     first = rows.row(0, named=True)
     value = f" {column}={first[column]!r}" if column else ""
     more = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
-    raise TableError(f"{where}: row {first['row'] + 1} (image {first['image_id']!r}){value}: {problem}{more}")
+    raise TableError(f"{where}: row {first['row']} (image {first['image_id']!r}){value}: {problem}{more}")
 
 
 def _leads_outside(path: str) -> bool:
     """Return whether a relative path is absolute or climbs above its root."""
-    parts = PurePosixPath(path.replace("\\", "/")).parts
-    return PurePosixPath(path).is_absolute() or ".." in parts or (bool(parts) and ":" in parts[0])
+    windows = PureWindowsPath(path)  # takes both kinds of slash, and knows drives
+    return bool(windows.anchor) or ".." in windows.parts
 
 
 def _check_lesions(frame: pl.DataFrame, where: str) -> None:
@@ -134,7 +149,8 @@ def _check_lesions(frame: pl.DataFrame, where: str) -> None:
             name, splits = spread.row(0)
             raise LeakError(
                 f"{where}: {group} {name!r} lies in the splits {' and '.join(splits)} ({len(spread)} such), "
-                f"which leaks answers into the test; run `dermapair data split CASES --force`"
+                f"which leaks answers into the test; give it one, or leave the column split empty and run "
+                f"`dermapair data split`"
             )
 
 
@@ -180,6 +196,6 @@ def read_cases(folder: str | Path) -> CaseTable:
             f"{folder}: expected a case folder with cases.parquet and manifest.json; "
             f"make one with `dermapair data import`"
         ) from None
-    except (json.JSONDecodeError, KeyError, pl.exceptions.PolarsError) as error:
+    except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{folder}: damaged case folder ({error}); import it again") from error
     return CaseTable(frame, root, diagnoses, manifest, folder)

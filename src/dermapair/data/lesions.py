@@ -66,28 +66,36 @@ class Lesions:
         The mean over pairings is the mean over images for a readout of one view, and over all pairs for both.
         """
         clinical, dermoscopic = (self.images[view] for view in VIEWS)
-        grids = [list(product(c or (None,), d or (None,))) for c, d in zip(clinical, dermoscopic, strict=True)]
+        grids = [
+            list(product(c or (None,), d or (None,))) for c, d in zip(clinical, dermoscopic, strict=True)
+        ]
         owner = np.repeat(np.arange(len(self)), [len(grid) for grid in grids])
         pairs = [pair for grid in grids for pair in grid]
-        of = {
-            view: tuple(() if pair[i] is None else (pair[i],) for pair in pairs) for i, view in enumerate(VIEWS)
+        of: dict[View, tuple[tuple[int, ...], ...]] = {
+            view: tuple(tuple(row for row in (pair[i],) if row is not None) for pair in pairs)
+            for i, view in enumerate(VIEWS)
         }
         return replace(self.take(owner), images=of), owner
 
     def without(self, bad_rows: set[int]) -> Lesions:
         """Return the lesions without some images, and without the lesions that have none left."""
-        kept = {v: tuple(tuple(r for r in rows if r not in bad_rows) for rows in of) for v, of in self.images.items()}
+        kept = {
+            v: tuple(tuple(r for r in rows if r not in bad_rows) for rows in of)
+            for v, of in self.images.items()
+        }
         left = [i for i in range(len(self)) if any(of[i] for of in kept.values())]
         return replace(self, images=kept).take(left)
 
 
-def select_lesions(table: CaseTable, task: Task, *, split: str | None, views: Sequence[View] = VIEWS) -> Lesions:
+def select_lesions(
+    table: CaseTable, task: Task, *, split: str | None, views: Sequence[View] = VIEWS
+) -> Lesions:
     """Return the lesions of a split that the task keeps and that have at least one of the views.
 
     Raises:
         TableError: there are none.
     """
-    rows = table.frame.with_row_index("row").filter(pl.col("view").is_in(list(views)))
+    rows = table.frame.with_columns(row=pl.int_range(pl.len())).filter(pl.col("view").is_in(list(views)))
     if split is not None:
         rows = rows.filter(pl.col("split") == split)
     by_lesion = rows.group_by("lesion_id", maintain_order=True).agg(
@@ -129,7 +137,11 @@ class Batch:
 
 
 def make_batch(
-    lesions: Lesions, source: PixelSource, *, views: Sequence[View], change: Callable[[RGBImage, View, int], RGBImage]
+    lesions: Lesions,
+    source: PixelSource,
+    *,
+    views: Sequence[View],
+    change: Callable[[RGBImage, View, int], RGBImage],
 ) -> Batch:
     """Read and change the images of some lesions.
 

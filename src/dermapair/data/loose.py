@@ -14,10 +14,10 @@ from dermapair.types import VIEWS, View
 def one_lesion(*, clinical: Path | None, dermoscopic: Path | None) -> CaseTable:
     """Return the case table of one lesion; its id is the stem of the clinical, else the dermoscopic file."""
     files = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
-    given = [file.resolve() for file in files.values() if file]
+    given = [file for file in files.values() if file]
     if not given:
         raise UsageError("expected a clinical or a dermoscopic image, got none; give at least one")
-    root = Path(given[0].anchor)
+    root = Path(given[0].resolve().anchor)
     lesion = given[0].stem
     rows = [
         {"image_id": f"{lesion}_{view}", "lesion_id": lesion, "view": view, "path": _below(root, file)}
@@ -45,7 +45,9 @@ def folder_cases(folder: Path, *, views: Sequence[View], view: str = "") -> Case
     parts = {v: folder / v for v in VIEWS if (folder / v).is_dir()}
     if not parts:
         if not view and len(views) > 1:
-            raise UsageError(f"{folder}: this network takes {' and '.join(views)}; say with --view what it shows")
+            raise UsageError(
+                f"{folder}: this network takes {' and '.join(views)}; say with --view what it shows"
+            )
         parts = {_view(view or views[0]): folder}
     rows: list[dict[str, Any]] = []
     for of, place in parts.items():

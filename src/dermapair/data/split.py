@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,17 +30,19 @@ def split_cases(
 ) -> CaseTable:
     """Return the table with a new `split`.
 
-    Images with an official split keep it; if all have one, only `force` replaces it.
+    Images with an official split keep it; if all have one, only `force` replaces it. A near duplicate of an
+    image with an official split goes where that image is, into the test part before others.
 
     Args:
         table: the cases.
-        val, test: share of the groups, each in [0, 1), together below 1.
+        val: share of the groups, in [0, 1).
+        test: likewise; together they are below 1.
         seed: of the shuffle.
         force: replace official splits too.
         duplicates: pairs of rows that show the same picture and must stay together.
 
     Raises:
-        UsageError: the shares do not fit, or every image has an official split.
+        UsageError: the shares do not fit, every image has an official split, or there are too few groups.
     """
     if not (0 <= val < 1 and 0 <= test < 1 and 0 < val + test < 1):
         raise UsageError(f"expected shares in [0, 1) with 0 < val + test < 1, got val {val} and test {test}")
@@ -50,7 +54,7 @@ def split_cases(
         raise UsageError("every image has an official split; --force replaces it by a random one")
     groups = group_rows(frame, duplicates)
     of_group = _fixed_by_group(groups, fixed)
-    free = np.array([group for group in np.unique(groups) if group not in of_group])
+    free = np.array([group for group in np.unique(groups) if group not in of_group], dtype=np.int64)
     chosen = _draw(free, _strata(frame, groups, free), val=val, test=test, seed=seed)
     split = [of_group.get(group) or chosen[group] for group in groups.tolist()]
     frame = frame.with_columns(pl.Series("split", split, dtype=pl.String))
@@ -70,7 +74,7 @@ def group_rows(frame: pl.DataFrame, duplicates: Sequence[tuple[int, int]] = ()) 
     Rows belong together when they share a patient or a lesion, or are linked by `duplicates`, also through
     others.
     """
-    numbered = frame.with_row_index("row")
+    numbered = frame.with_columns(row=pl.int_range(pl.len()))
     links = [np.array(duplicates, dtype=np.int64).reshape(-1, 2)]
     for column in ("lesion_id", "patient_id"):
         known = numbered.filter(pl.col(column).is_not_null())
@@ -92,30 +96,40 @@ def _fixed_by_group(groups: NDArray[np.int64], fixed: pl.Series) -> dict[int, st
 
 
 def _strata(frame: pl.DataFrame, groups: NDArray[np.int64], free: NDArray[np.int64]) -> list[str]:
-    """Return for each free group its rarest diagnosis; those of under 7 groups share one stratum."""
+    """Return for each free group its rarest diagnosis; those of under 7 groups share one stratum.
+
+    Where that stratum has one group only, it joins the largest one, as one group cannot be shared out.
+    """
     labels = frame["diagnosis"].fill_null("(none)").to_list()
-    names, counts = np.unique(labels, return_counts=True)
-    count_of = dict(zip(names.tolist(), counts.tolist(), strict=True))
+    count_of = Counter(labels)
     rarest: dict[int, str] = {}
     for group, label in zip(groups.tolist(), labels, strict=True):
         if group not in rarest or count_of[label] < count_of[rarest[group]]:
             rarest[group] = label
-    strata = [rarest[group] for group in free.tolist()]
-    return [name if strata.count(name) >= 7 else "(rare)" for name in strata]
+    size_of = Counter(rarest[group] for group in free.tolist())
+    rare = [name for name, size in size_of.items() if size < 7]
+    alone = sum(size_of[name] for name in rare) == 1
+    other = size_of.most_common(1)[0][0] if alone else "(rare)"
+    return [other if rarest[group] in rare else rarest[group] for group in free.tolist()]
 
 
 def _draw(
     free: NDArray[np.int64], strata: list[str], *, val: float, test: float, seed: int
 ) -> dict[int, str]:
-    """Return the split of each free group."""
+    """Return the split of each free group, stratified where every part has room for every stratum."""
     result = dict.fromkeys(free.tolist(), "train")
     rest, rest_strata = free, strata
     for name, share in (("test", test), ("val", val / (1 - test))):
-        if share == 0:
+        if share == 0 or not len(free):
             continue
-        enough = min(rest_strata.count(s) for s in set(rest_strata)) >= 2
+        size_of = Counter(rest_strata)
+        n_part = math.ceil(share * len(rest))
+        if n_part >= len(rest):
+            raise UsageError(f"{len(free)} groups are too few for val {val} and test {test}; add lesions")
+        room = min(n_part, len(rest) - n_part) >= len(size_of)
+        stratify = rest_strata if room and min(size_of.values()) >= 2 else None
         rest, part, rest_strata, _ = train_test_split(
-            rest, rest_strata, test_size=share, random_state=seed, stratify=rest_strata if enough else None
+            rest, rest_strata, test_size=n_part, random_state=seed, stratify=stratify
         )
         result |= dict.fromkeys(part.tolist(), name)
     return result

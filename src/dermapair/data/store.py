@@ -80,7 +80,8 @@ class Store:
         error = self.index["error"][row]
         if error is not None:
             raise ImageError(self.index["image_id"][row], error)
-        return self.pixels[row]
+        square: RGBImage = self.pixels[row]
+        return square
 
     def square_map(self, row: int) -> PixelMap:
         """Return where the square lies in the original."""
@@ -179,7 +180,12 @@ def _prepare_row(
     table: CaseTable, settings: DataSettings, pixels: NDArray[np.uint8], row: int
 ) -> dict[str, Any]:
     """Decode one image into its place and return its line of the index."""
-    line: dict[str, Any] = {"image_id": table.frame["image_id"][row], "width": None, "height": None, "error": None}
+    line: dict[str, Any] = {
+        "image_id": table.frame["image_id"][row],
+        "width": None,
+        "height": None,
+        "error": None,
+    }
     try:
         pixels[row], (line["width"], line["height"]) = read_square(table.path(row), settings)
     except ImageError as error:

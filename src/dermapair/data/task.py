@@ -1,4 +1,4 @@
-"""A task: which classes a network tells apart, made from a table's diagnoses by dropping, renaming, grouping."""
+"""A task: which classes a network tells apart, by dropping, renaming and grouping a table's diagnoses."""
 
 from __future__ import annotations
 
@@ -44,19 +44,28 @@ def build_task(settings: TaskSettings, diagnoses: Sequence[str]) -> Task:
     Class order: without groups the table's own order; with groups the order in which the recipe writes them.
 
     Raises:
-        RecipeError: a diagnosis is not in the table or is named twice, or fewer than two classes remain.
+        RecipeError: a diagnosis is not in the table or is named twice, a group is empty, or fewer than two
+            classes remain.
     """
     named = [*settings.drop, *settings.rename, *(d for group in settings.groups.values() for d in group)]
     for diagnosis in named:
-        if diagnosis != "*" and diagnosis not in diagnoses:
+        rest = diagnosis == "*" and diagnosis not in (*settings.drop, *settings.rename)
+        if not rest and diagnosis not in diagnoses:
             raise RecipeError(unknown_choice("diagnosis in task", diagnosis, diagnoses))
         if named.count(diagnosis) > 1:
-            raise RecipeError(f"task: diagnosis {diagnosis!r} is named {named.count(diagnosis)} times; name it once")
+            raise RecipeError(
+                f"task: diagnosis {diagnosis!r} is named {named.count(diagnosis)} times; name it once"
+            )
     class_of = {d: settings.rename.get(d, d) for d in diagnoses if d not in settings.drop}
     classes = tuple(dict.fromkeys(class_of.values()))
     if settings.groups:
         class_of = _grouped(settings, class_of)
         classes = tuple(settings.groups)
+        empty = [name for name in classes if name not in class_of.values()]
+        if empty:
+            raise RecipeError(
+                f"task {settings.name!r}: no diagnosis is in the group {empty[0]!r}; fill or drop it"
+            )
     if len(classes) < 2:
         raise RecipeError(f"task {settings.name!r}: expected at least two classes, got {list(classes)}")
     return Task(settings.name, classes, class_of, tuple(diagnoses))

@@ -60,7 +60,7 @@ class Truth:
 def truth_of(table: CaseTable, task: Task, *, split: str | None) -> Truth:
     """Return the truth of a split of a case table (None: all lesions)."""
     lesions = select_lesions(table, task, split=split)
-    missing = {view: sum(not rows for rows in lesions.images[view]) for view in VIEWS}
+    missing: dict[str, int] = {view: sum(not rows for rows in lesions.images[view]) for view in VIEWS}
     return Truth(
         split or "all",
         task,
@@ -102,7 +102,9 @@ def _split_of(path: Path, table: CaseTable, scores: ByReadout) -> str | None:
     rows = table.frame.filter(pl.col("lesion_id").is_in(sorted(ids)))
     splits = sorted(rows["split"].drop_nulls().unique())
     if len(splits) > 1:
-        raise TableError(f"{path}: its lesions lie in the splits {', '.join(splits)}; choose one with --split")
+        raise TableError(
+            f"{path}: its lesions lie in the splits {', '.join(splits)}; choose one with --split"
+        )
     return splits[0] if splits else None
 
 
@@ -124,7 +126,9 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
     for readout, (ids, _) in scores.items():
         strange = next((lesion for lesion in ids if lesion not in truth.labels), None)
         if strange is not None:
-            raise TableError(f"lesion {strange!r} (readout {readout}) is not in split {truth.split!r} of the table")
+            raise TableError(
+                f"lesion {strange!r} (readout {readout}) is not in split {truth.split!r} of the table"
+            )
     labelled = [lesion for lesion, label in truth.labels.items() if label != UNKNOWN]
     predicted = {lesion for ids, _ in scores.values() for lesion in ids}
     return {
@@ -132,11 +136,16 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
         "classes": list(truth.task.classes),
         "n_lesions": len(labelled),
         "split": truth.split,
-        "interval": {"level": 0.95, "method": "percentile bootstrap over patients, else lesions", "n": n_samples},
+        "interval": {
+            "level": 0.95,
+            "method": "percentile bootstrap over patients, else lesions",
+            "n": n_samples,
+        },
         "not_predicted": sorted(set(labelled) - predicted),
         "without_truth": len(truth.labels) - len(labelled),
         "readouts": {
-            readout: _readout(ids, p, truth, n_samples=n_samples, seed=seed) for readout, (ids, p) in scores.items()
+            readout: _readout(ids, p, truth, n_samples=n_samples, seed=seed)
+            for readout, (ids, p) in scores.items()
         },
         "missing_view": truth.missing_view,
     }
@@ -149,7 +158,9 @@ def _readout(
     labels = np.array([truth.labels[lesion] for lesion in ids], dtype=np.int64)
     known = labels != UNKNOWN
     if not known.any():
-        raise TableError(f"no predicted lesion of split {truth.split!r} has a diagnosis; nothing can be scored")
+        raise TableError(
+            f"no predicted lesion of split {truth.split!r} has a diagnosis; nothing can be scored"
+        )
     labels, p = labels[known], probabilities[known]
     groups = np.array([truth.groups[lesion] for lesion in ids])[known]
     classes = truth.task.classes

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import cv2
+import numpy as np
 
 from dermapair.types import PixelMap, RGBImage
+
+LONGEST = 4
+"""Longest side that "crop" resizes, in short sides; what is beyond is cut before, as it is cut anyway."""
 
 
 def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
@@ -19,19 +23,35 @@ def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
     whole = PixelMap.identity(size)
     if fit == "squash":
         return whole.resize((side, side))
-    width, height = _short_side_to(size, side)
-    return whole.resize((width, height)).crop((width - side) // 2, (height - side) // 2, (side, side))
+    x0, y0, kept = _not_too_long(size)
+    width, height = _short_side_to(kept, side)
+    resized = whole.crop(x0, y0, kept).resize((width, height))
+    return resized.crop((width - side) // 2, (height - side) // 2, (side, side))
 
 
 def make_square(image: RGBImage, *, side: int, fit: str) -> RGBImage:
     """Return the prepared square, (side, side, 3) uint8 RGB; its place in the image is `square_map`."""
+    if fit == "crop":
+        x0, y0, kept = _not_too_long((image.shape[1], image.shape[0]))
+        image = image[y0 : y0 + kept[1], x0 : x0 + kept[0]]
     height, width = image.shape[:2]
     target = (side, side) if fit == "squash" else _short_side_to((width, height), side)
     if target != (width, height):
         shrinks = target[0] * target[1] < width * height
-        image = cv2.resize(image, target, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+        method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+        image = np.asarray(cv2.resize(image, target, interpolation=method), dtype=np.uint8)
     x0, y0 = (target[0] - side) // 2, (target[1] - side) // 2
     return image[y0 : y0 + side, x0 : x0 + side]
+
+
+def _not_too_long(size: tuple[int, int]) -> tuple[int, int, tuple[int, int]]:
+    """Return the corner and (width, height) of the central part, at most LONGEST times as long as wide.
+
+    A strip of 1 x 60,000 pixels would else become one of 256 x 15 million.
+    """
+    width, height = size
+    kept = min(width, LONGEST * height), min(height, LONGEST * width)
+    return (width - kept[0]) // 2, (height - kept[1]) // 2, kept
 
 
 def _short_side_to(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -51,7 +51,9 @@ class Scorer:
         size = self.predict.batch_size
         starts = range(0, len(lesions), size)
         read = partial(self._read, lesions, source)
-        for chunk, batch, owner in ahead(partial(read, np.arange(s, min(s + size, len(lesions)))) for s in starts):
+        for chunk, batch, owner in ahead(
+            partial(read, np.arange(s, min(s + size, len(lesions)))) for s in starts
+        ):
             yield self.score_batch(batch, owner, chunk.ids)
 
     def _read(
@@ -60,11 +62,15 @@ class Scorer:
         """Read all pairings of the images of some lesions."""
         chunk = lesions.take(indices)
         pairs, owner = chunk.pairs()
-        return chunk, make_batch(pairs, source, views=self.network.views, change=self._centre_cut), owner
+        return chunk, make_batch(pairs, source, views=self.network.views, change=self._change), owner
 
-    def _centre_cut(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
-        cut = centre(self.data.size, self.data.input)
-        return apply(square, cut, input_side=self.data.input)
+    def input_of(self, square: RGBImage) -> RGBImage:
+        """Return the network's input, cut from the centre of a prepared square, at prediction's own size."""
+        side = self.predict.input or self.data.input
+        return apply(square, centre(self.data.size, side), input_side=side)
+
+    def _change(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
+        return self.input_of(square)
 
     def score_batch(self, batch: Batch, owner: NDArray[np.int64], ids: Sequence[str]) -> Scores:
         """Return the scores of a batch whose rows are pairings, `owner` says of which of `ids`."""
@@ -72,9 +78,10 @@ class Scorer:
         n = len(ids)
         each = {readout: softmax(z) for readout, z in logits.items()}
         probabilities = mean_over_images(each, owner, n)
-        several = len(owner) != n
+        several = np.bincount(owner, minlength=n)[:, None] > 1
         with np.errstate(divide="ignore", invalid="ignore"):
-            both_logits = {r: np.log(p) if several else logits[r] for r, p in probabilities.items()}
+            last = mean_over_images(logits, owner, n)  # of a lesion with one image of each view: its logits
+            both_logits = {r: np.where(several, np.log(p), last[r]) for r, p in probabilities.items()}
             probabilities["both"] = combine(probabilities, self.weights)
             both_logits["both"] = np.log(probabilities["both"])
         single = np.sum([~np.isnan(p[:, 0]) for r, p in probabilities.items() if r != "both"], axis=0) == 1
@@ -101,12 +108,18 @@ class Scorer:
 
 
 def _turned(mirror: bool, turns: int, x: Tensor) -> Tensor:
-    return torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)).contiguous(memory_format=torch.channels_last)
+    return torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)).contiguous(
+        memory_format=torch.channels_last
+    )
 
 
 def _orientations(views: int) -> list[Callable[[Tensor], Tensor]]:
     turns = range(4 if views >= 4 else 1)
-    return [partial(_turned, mirror, k) for mirror in ((False, True) if views in (2, 8) else (False,)) for k in turns]
+    return [
+        partial(_turned, mirror, k)
+        for mirror in ((False, True) if views in (2, 8) else (False,))
+        for k in turns
+    ]
 
 
 ORIENTATIONS = {views: _orientations(views) for views in (1, 2, 4, 8)}
@@ -126,7 +139,7 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return nullcontext()
 
 
-class evaluating:  # noqa: N801  # reads as a verb in `with evaluating(network):`
+class evaluating:  # reads as a verb in `with evaluating(network):`
     """Context in which a network is in eval mode; each module gets its own mode back, also after an error."""
 
     def __init__(self, network: torch.nn.Module) -> None:

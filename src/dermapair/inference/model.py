@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dermapair.config import DataSettings, NetworkSettings, PredictSettings
 from dermapair.data.task import Task
-from dermapair.errors import RunError
+from dermapair.errors import RecipeError, RunError
 from dermapair.inference.forward import Scorer
 from dermapair.models import PairNet, build_network
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 
 
 class ModelFacts(BaseModel):
@@ -43,7 +44,7 @@ class ModelFacts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Literal[1] = SCHEMA_VERSION
     recipe: str
     task: str
     classes: tuple[str, ...]
@@ -62,14 +63,24 @@ class ModelFacts(BaseModel):
 
 
 def save_model(folder: Path, network: PairNet, facts: ModelFacts) -> None:
-    """Write both files, each whole or not at all."""
+    """Write both files, each whole or not at all.
+
+    Raises:
+        RunError: they cannot be written.
+    """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     weights = folder / "model.safetensors"
-    save_file(state, weights.with_suffix(".tmp"), metadata={"format": "pt"})
-    weights.with_suffix(".tmp").replace(weights)
     described = folder / "model.json"
-    described.with_suffix(".tmp").write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    described.with_suffix(".tmp").replace(described)
+    try:
+        save_file(state, weights.with_suffix(".tmp"), metadata={"format": "pt"})
+        weights.with_suffix(".tmp").replace(weights)
+        described.with_suffix(".tmp").write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        described.with_suffix(".tmp").replace(described)
+    except (OSError, SafetensorError) as error:
+        weights.with_suffix(".tmp").unlink(missing_ok=True)
+        raise RunError(
+            f"{folder}: the model could not be written ({error}); free space on the disk"
+        ) from error
 
 
 def read_facts(folder: Path) -> ModelFacts:
@@ -81,9 +92,11 @@ def read_facts(folder: Path) -> ModelFacts:
     path = folder / "model.json"
     try:
         return ModelFacts.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise RunError(f"{folder}: expected a run with model.json; train one, or wait until it has finished") from None
-    except (json.JSONDecodeError, ValidationError) as error:
+    except (FileNotFoundError, NotADirectoryError):
+        raise RunError(
+            f"{folder}: expected a run with model.json; train one, or wait until it has finished"
+        ) from None
+    except (OSError, ValueError) as error:  # not JSON, not UTF-8, or other keys
         raise RunError(f"{path}: damaged or of another version: {str(error).splitlines()[0]}") from error
 
 
@@ -95,14 +108,24 @@ def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[S
     """
     facts = read_facts(folder)
     path = folder / "model.safetensors"
-    with torch.random.fork_rng():
-        network = build_network(facts.network.model_copy(update={"weights": "none"}), len(facts.classes))
+    try:
+        with torch.random.fork_rng():
+            network = build_network(facts.network.model_copy(update={"weights": "none"}), len(facts.classes))
+    except RecipeError as error:
+        raise RunError(f"{folder / 'model.json'}: names a network that cannot be built: {error}") from error
+    if set(facts.combine_weights) != set(network.readouts):
+        raise RunError(
+            f"{folder / 'model.json'}: expected combine_weights of {', '.join(network.readouts)}, got "
+            f"{', '.join(facts.combine_weights)}; copy the file again"
+        )
     try:
         network.load_state_dict(load_file(path))
     except FileNotFoundError:
         raise RunError(f"{path}: expected the weights there; copy the whole run folder") from None
-    except (SafetensorError, RuntimeError) as error:
-        raise RunError(f"{path}: these weights do not fit model.json: {str(error).splitlines()[0]}") from error
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise RunError(
+            f"{path}: these weights do not fit model.json: {str(error).splitlines()[0]}"
+        ) from error
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     scorer = Scorer(
         network, facts.classes, facts.data, facts.predict, facts.combine_weights, device, precision

@@ -27,8 +27,10 @@ def measure_precision(network: PairNet, *, side: int, batch_size: int, train: bo
     device = next(network.parameters()).device
     generator = torch.Generator().manual_seed(0)
     x = torch.rand((batch_size, 3, side, side), generator=generator).to(device)
-    images = {view: x.contiguous(memory_format=torch.channels_last) for view in network.views}
-    rows = {view: torch.arange(batch_size, device=device) for view in network.views}
+    images: dict[str, torch.Tensor] = {
+        view: x.contiguous(memory_format=torch.channels_last) for view in network.views
+    }
+    rows: dict[str, torch.Tensor] = {view: torch.arange(batch_size, device=device) for view in network.views}
     best = dict.fromkeys(("fp32", "bf16"), float("inf"))
     state = {name: value.clone() for name, value in network.state_dict().items()}
     for attempt in range(REPEATS + 1):

@@ -13,12 +13,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from dermapair.augment import apply, centre
+from dermapair.config import DataSettings
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Batch, Lesions, select_lesions
 from dermapair.data.store import open_pixels
 from dermapair.errors import UsageError
-from dermapair.imaging.read import as_image
+from dermapair.imaging.read import as_image, read_image
 from dermapair.imaging.square import make_square
 from dermapair.inference.forward import Scorer
 from dermapair.inference.model import ModelFacts, load_model
@@ -54,7 +54,8 @@ class Predictor:
         """Predict one lesion.
 
         Args:
-            clinical, dermoscopic: a path, a PIL image or an HWC uint8 RGB array; either may be None.
+            clinical: a path, a PIL image or an HWC uint8 RGB array; may be None.
+            dermoscopic: likewise.
 
         Returns:
             Logits and probabilities by readout; readouts that need a missing view are left out, and `both` is
@@ -66,16 +67,20 @@ class Predictor:
         """
         pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
         data = self.scorer.data
-        images = {}
+        images: dict[str, RGBImage] = {}
         for view in self.scorer.network.views:
             picture = pictures[view]
             if picture is not None:
-                square = make_square(as_image(picture), side=data.size, fit=data.fit)
-                images[view] = apply(square, centre(data.size, data.input), input_side=data.input)[None]
+                square = make_square(_image(picture, data), side=data.size, fit=data.fit)
+                images[view] = self.scorer.input_of(square)[None]
         if not images:
-            raise UsageError(f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one")
+            raise UsageError(
+                f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one"
+            )
         one = np.zeros(1, dtype=np.int64)
-        scores = self.scorer.score_batch(Batch(images, dict.fromkeys(images, one), one - 1, ("",)), one, ("",))
+        scores = self.scorer.score_batch(
+            Batch(images, dict.fromkeys(images, one), one - 1, ("",)), one, ("",)
+        )
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
         return Prediction(
             self.classes,
@@ -86,7 +91,7 @@ class Predictor:
     def lesions(self, table: CaseTable, *, split: str | None = None) -> Lesions:
         """Return the lesions of a case table that the network can look at, dropped diagnoses included."""
         task = self.facts.as_task()
-        everything = replace(task, class_of={d: task.classes[0] for d in table.diagnoses} | task.class_of)
+        everything = replace(task, class_of=dict.fromkeys(table.diagnoses, task.classes[0]) | task.class_of)
         return select_lesions(table, everything, split=split, views=self.scorer.network.views)
 
     def predict_cases(self, table: CaseTable, *, split: str | None = None) -> Iterator[Scores]:
@@ -101,6 +106,13 @@ class Predictor:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
             scorer = replace(scorer, precision=choose_precision(rates))
         yield from scorer.score(lesions, open_pixels(table, scorer.data))
+
+
+def _image(picture: Picture, data: DataSettings) -> RGBImage:
+    """Return a picture as an array; files under the limit that holds in training."""
+    if isinstance(picture, str | Path):
+        return read_image(picture, max_pixels=data.max_pixels)
+    return as_image(picture)
 
 
 def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> Predictor:

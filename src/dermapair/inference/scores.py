@@ -17,6 +17,8 @@ from dermapair.errors import TableError
 from dermapair.types import READOUTS
 
 Array = NDArray[np.float64]
+NOT_CLASSES = ("lesion_id", "readout", "split", "truth")
+"""Columns of predictions that are no class; the last two are those of a run's own file."""
 
 
 @dataclass(frozen=True)
@@ -123,14 +125,14 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str,
         )  # fmt: skip
     except FileNotFoundError:
         raise TableError(f"{path}: expected a predictions file, but it is not there") from None
-    except pl.exceptions.PolarsError as error:
+    except (OSError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{path}: expected a predictions file, but {error}") from error
     missing = [name for name in ("lesion_id", "readout") if name not in frame.columns]
     if missing:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
-    classes = tuple(name for name in frame.columns if name not in ("lesion_id", "readout", "split"))
+    classes = tuple(name for name in frame.columns if name not in NOT_CLASSES)
     _check_scores(frame, classes, path)
-    result = {}
+    result: dict[str, tuple[tuple[str, ...], Array]] = {}
     for readout in READOUTS:
         part = frame.filter(pl.col("readout") == readout)
         if len(part):
@@ -142,12 +144,16 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str,
 def _check_scores(frame: pl.DataFrame, classes: Sequence[str], path: Path) -> None:
     """Refuse unknown readouts, doubled lesions and values that are no probabilities."""
     if len(classes) < 2 or frame.is_empty():
-        raise TableError(f"{path}: expected rows with one column per class, got {len(frame)} rows of {classes}")
+        raise TableError(
+            f"{path}: expected rows with one column per class, got {len(frame)} rows of {classes}"
+        )
     not_numbers = [name for name in classes if not frame[name].dtype.is_numeric()]
     if not_numbers:
         raise TableError(f"{path}: expected numbers in the column {not_numbers[0]!r}, got text; correct it")
     bad = frame.with_row_index("row").filter(
-        ~pl.col("readout").is_in(READOUTS)
+        pl.col("lesion_id").is_null()
+        | pl.col("readout").is_null()
+        | ~pl.col("readout").is_in(READOUTS)
         | pl.struct("lesion_id", "readout").is_duplicated()
         | pl.any_horizontal(pl.col(list(classes)).is_null() | ~pl.col(list(classes)).is_between(0, 1))
         | ((pl.sum_horizontal(list(classes)) - 1).abs() > 1e-3)

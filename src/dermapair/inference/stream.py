@@ -26,8 +26,8 @@ def write_predictions(
     The file is written beside its place and moved there when it is whole.
 
     Returns:
-        `lesions` predicted, `lost` (ids of lesions of which no image could be read) and `errors` (lesion id and
-        reason of every image that could not).
+        `lesions` predicted, `lost` (ids of lesions of which no image could be read) and `errors` (lesion id
+        and reason of every image that could not).
     """
     total = len(predictor.lesions(table, split=split))
     predicted, errors, lost = 0, [], []

@@ -9,7 +9,15 @@ from torch import nn
 from dermapair.config import NetworkSettings
 from dermapair.errors import RecipeError, unknown_choice
 from dermapair.models.joint import build_joint
-from dermapair.models.networks import FullyConnectedHead, Head, PairNet, ShareNet, SingleNet, SoleNet, TripleNet
+from dermapair.models.networks import (
+    FullyConnectedHead,
+    Head,
+    PairNet,
+    ShareNet,
+    SingleNet,
+    SoleNet,
+    TripleNet,
+)
 from dermapair.models.poolings import POOLINGS
 from dermapair.models.trunk import Trunk, build_trunk
 

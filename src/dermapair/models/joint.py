@@ -65,7 +65,9 @@ def _widen(rest: nn.Sequential, tap: Stage) -> None:
             x = unit(x)
     for conv in _fed_by(rest[first], x):
         if conv.groups != 1:
-            raise RecipeError(f"network.tap {tap.name!r}: the next layer is a grouped convolution; use another")
+            raise RecipeError(
+                f"network.tap {tap.name!r}: the next layer is a grouped convolution; use another"
+            )
         half = conv.weight.detach() / 2
         conv.weight = nn.Parameter(torch.cat([half, half], dim=1))
         conv.in_channels *= 2
@@ -73,7 +75,9 @@ def _widen(rest: nn.Sequential, tap: Stage) -> None:
         with torch.no_grad():
             copy.deepcopy(rest).eval()(torch.zeros(1, 2 * tap.channels, 16, 16))
     except RuntimeError as error:
-        raise RecipeError(f"network.tap {tap.name!r}: the next layer cannot take both views: {error}") from error
+        raise RecipeError(
+            f"network.tap {tap.name!r}: the next layer cannot take both views: {error}"
+        ) from error
 
 
 _CHANNELWISE = (nn.MaxPool2d, nn.AvgPool2d, nn.ReLU, nn.ReLU6, nn.Identity)

@@ -129,7 +129,7 @@ class PairNet(nn.Module):
             rows: by view, (n_v,) int64, ascending: the lesions of the batch that have it.
         """
         maps = self._maps({view: images[view] for view in self.views if view in images})
-        logits = {view: self.heads[self.head_of[view]](maps[view][-1]) for view in maps}
+        logits: dict[str, Tensor] = {view: self.heads[self.head_of[view]](maps[view][-1]) for view in maps}
         present: dict[str, Tensor] = {view: rows[view] for view in maps}
         if self.joint is not None and self.joint_head is not None and len(maps) == 2:
             common, pairs = _paired(present, {view: maps[view][self.tap] for view in maps})

@@ -17,7 +17,7 @@ import torchvision
 from torch import Tensor, nn
 
 from dermapair.errors import RecipeError, unknown_choice
-from dermapair.models.weights import load_timm, load_torchvision
+from dermapair.models.weights import create_timm, feature_info, load_timm, load_torchvision
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -106,7 +106,7 @@ class Trunk(nn.Module):
 
 
 def squeezenet1_1(weights: str) -> Trunk:
-    """torchvision's SqueezeNet 1.1 (Iandola et al. 2016); file holds at least `features.*`."""
+    """Torchvision's SqueezeNet 1.1 (Iandola et al. 2016); file holds at least `features.*`."""
     net = torchvision.models.squeezenet1_1()
     load_torchvision(net, "squeezenet1_1", weights, optional="classifier.")
     stages = [Stage("stage1", 2, 64, 2), Stage("stage2", 5, 128, 4), Stage("stage3", 8, 256, 8)]
@@ -114,7 +114,7 @@ def squeezenet1_1(weights: str) -> Trunk:
 
 
 def googlenet(weights: str) -> Trunk:
-    """torchvision's GoogLeNet (Szegedy et al. 2015); its weights take images scaled to [-1, 1]."""
+    """Torchvision's GoogLeNet (Szegedy et al. 2015); its weights take images scaled to [-1, 1]."""
     net = torchvision.models.googlenet(aux_logits=False, init_weights=True)
     load_torchvision(net, "googlenet", weights, optional="aux")
     units = list(net.children())[:-3]  # without average pooling, dropout and classifier
@@ -136,9 +136,19 @@ def vgg16(weights: str) -> Trunk:
     return Trunk(units, [*stages, Stage("conv5_2", 28, 512, 16), Stage("conv5_3", 30, 512, 16)])
 
 
+def mobilenetv2_100(weights: str) -> Trunk:
+    """Timm's MobileNetV2 (Sandler et al. 2018) with its last 1 x 1 convolution to 1280 channels."""
+    net = create_timm("mobilenetv2_100", weights, whole=True)
+    units = [net.conv_stem, net.bn1, *net.blocks, net.conv_head, net.bn2]
+    stages = [Stage(f"stage{i}", end, d, 2**i) for i, (end, d) in enumerate(_MOBILENETV2_ENDS, start=1)]
+    return Trunk(units, stages)
+
+
+_MOBILENETV2_ENDS = ((3, 16), (4, 24), (5, 32), (7, 96), (11, 1280))
 _VGG16_POOLS = ((5, 64), (10, 128), (17, 256), (24, 512))
 
 BACKBONES: dict[str, Callable[[str], Trunk]] = {
+    "mobilenetv2_100": mobilenetv2_100,
     "vgg16": vgg16,
     "squeezenet1_1": squeezenet1_1,
     "googlenet": googlenet,
@@ -169,7 +179,7 @@ def _timm_trunk(name: str, units: Mapping[str, nn.Module]) -> Trunk:
     """Take a timm backbone apart, checking that its units in a row do what timm does."""
     names = list(units)
     net = timm.create_model(name, features_only=True)
-    info = net.feature_info.get_dicts()
+    info = feature_info(net)
     ends = [_end_of(names, entry["module"]) for entry in info]
     stages = [
         Stage(f"stage{i}", end, entry["num_chs"], entry["reduction"])
@@ -198,7 +208,7 @@ def _check_channels(name: str, trunk: Trunk) -> None:
     with torch.no_grad():
         try:
             maps = trunk.eval()(torch.zeros(1, 3, 64, 64))
-        except RuntimeError as error:
+        except (RuntimeError, AssertionError, ValueError) as error:  # as backbones of transformers raise
             raise RecipeError(f"backbone {name!r} cannot be run unit by unit: {error}") from error
         finally:
             trunk.train(was_training)

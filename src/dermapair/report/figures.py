@@ -1,8 +1,8 @@
 """Figures of a run: functions from plain numbers to a matplotlib `Figure`, usable alone.
 
-`figure.savefig("recall.png")` makes a picture for a page of documentation; `svg` makes inline SVG whose
-black follows the page's text colour, so that one figure serves light and dark pages. Which numbers are drawn
-is decided in `page`.
+`figure.savefig("recall.png")` makes a picture for a page of documentation; `svg` makes inline SVG that
+takes its colours from the page (`ON_PAGE`), so that one figure serves light and dark. Which numbers are
+drawn is decided in `page`.
 
 Colours are Okabe and Ito's (2008), told apart with every kind of colour vision; line styles and markers
 differ too.
@@ -29,13 +29,16 @@ from dermapair.metrics.classification import auc, confidence_bins, roc_curve
 
 Floats = NDArray[np.float64]
 
-INK = "#010203"  # replaced by the page's text colour in `svg`
+INK, PAPER = "#010203", "#fdfeff"
 FAINT = "#8a8f98"
 STYLE: dict[str, dict[str, Any]] = {
     "both": {"color": INK, "linestyle": "-", "marker": "o"},
     "clinical": {"color": "#D55E00", "linestyle": "--", "marker": "^"},
     "dermoscopic": {"color": "#0072B2", "linestyle": "-.", "marker": "s"},
     "cross": {"color": "#009E73", "linestyle": ":", "marker": "D"},
+}
+ON_PAGE = {INK: "currentColor", PAPER: "var(--page)"} | {
+    style["color"].lower(): f"var(--{readout})" for readout, style in STYLE.items() if readout != "both"
 }
 THIN = 20  # classes with fewer cases are marked
 MAX_POINTS = 200  # of one drawn ROC curve
@@ -51,16 +54,16 @@ def recall_figure(per_class: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> F
     """
     main, *others = per_class
     classes = list(per_class[main])
-    figure, axes = _axes(5.4, 0.9 + 0.32 * len(classes))
+    figure, axes = _axes(5.4, 0.9 + 0.4 * len(classes))
     for row, name in enumerate(classes):
         _interval(axes, row, per_class[main][name], STYLE[main]["color"])
-        for readout in others:
+        for below, readout in enumerate(others):
             value = per_class[readout][name]["recall"]
-            style = {**STYLE[readout], "linestyle": "", "markersize": 4.5, "alpha": 0.9}
-            axes.plot(_nan(value), row + 0.3, **style, zorder=2)
+            style = {**STYLE[readout], "linestyle": "", "markersize": 4.5}
+            axes.plot(_nan(value), row + 0.24 + 0.13 * below, **style, zorder=2)
     labels = [f"{_short(name)}  ({per_class[main][name]['n']})" for name in classes]
     axes.set_yticks(range(len(classes)), labels, parse_math=False)
-    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.set_ylim(len(classes) - 0.35, -0.5)
     axes.set_xlim(-0.02, 1.02)
     axes.set_xlabel("recall: share of the class's lesions that are named rightly")
     axes.grid(axis="x", color=FAINT, alpha=0.35, linewidth=0.6)
@@ -75,7 +78,7 @@ def _interval(axes: Axes, row: int, entry: Mapping[str, Any], color: str) -> Non
         return
     low, high = entry["recall_interval"]
     axes.plot([low, high], [row, row], color=color, linewidth=1.6, solid_capstyle="butt", zorder=3)
-    fill = "white" if entry["n"] < THIN else color
+    fill = PAPER if entry["n"] < THIN else color
     axes.plot(entry["recall"], row, "o", markersize=7, color=color, markerfacecolor=fill, zorder=4)
 
 
@@ -92,7 +95,11 @@ def roc_figure(truth: Mapping[str, NDArray[np.bool_]], scores: Mapping[str, Floa
         if math.isnan(auc(truth[readout], scores[readout])):
             continue
         x, y, _ = roc_curve(truth[readout], scores[readout])
-        kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int)) if len(x) > MAX_POINTS else slice(None)
+        kept = (
+            np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
+            if len(x) > MAX_POINTS
+            else slice(None)
+        )
         style = {**STYLE[readout], "marker": ""}
         axes.plot(x[kept], y[kept], **style, linewidth=1.8 if readout == "both" else 1.1)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), aspect="equal")
@@ -104,7 +111,11 @@ def roc_figure(truth: Mapping[str, NDArray[np.bool_]], scores: Mapping[str, Floa
 
 
 def curves_figure(
-    epochs: Sequence[int], values: Mapping[str, Sequence[float | None]], *, ylabel: str, best_epoch: int | None
+    epochs: Sequence[int],
+    values: Mapping[str, Sequence[float | None]],
+    *,
+    ylabel: str,
+    best_epoch: int | None,
 ) -> Figure:
     """Draw values over epochs.
 
@@ -129,6 +140,8 @@ def curves_figure(
     axes.set_xlim(min(epochs) - 0.5, max(epochs) + 0.5)
     axes.set_xlabel("epoch")
     axes.set_ylabel(ylabel, parse_math=False)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 4))
+    axes.yaxis.get_offset_text().set(color=INK, fontsize=8.5)
     axes.grid(color=FAINT, alpha=0.35, linewidth=0.6)
     return figure
 
@@ -169,17 +182,18 @@ def svg(figure: Figure, alt: str) -> Markup:
     width, height, body = re.search(  # type: ignore[union-attr]
         r'<svg[^>]* width="([\d.]+)pt" height="([\d.]+)pt"[^>]*>(.*)</svg>', _flat(text), re.DOTALL
     ).groups()
-    body = re.sub(r' id="[a-zA-Z0-9]+_\d+"', "", body.replace(INK, "currentColor"))
-    body = re.sub(r"(\d+\.\d\d)\d+", r"\1", body)
+    body = re.sub(r' id="[a-zA-Z0-9]+_\d+"', "", body)
+    body = re.sub(r"#[0-9a-f]{6}\b", lambda color: ON_PAGE.get(color[0], color[0]), body)
+    body = re.sub(r' d="[^"]*"', lambda path: re.sub(r"(\.\d\d)\d+", r"\1", path[0]), body)
     head = f'viewBox="0 0 {width} {height}" style="width: {float(width) * 1.3:.0f}px" role="img"'
     return Markup(f'<svg {head} aria-label="{escape(alt)}">{body}</svg>')
 
 
-def html_styles() -> dict[str, dict[str, str]]:
-    """Return by readout the colour and dashes of its line, for a key that the page draws itself."""
-    dashes = {"-": "", "--": "8 4", "-.": "9 3 2 3", ":": "2 3"}
+def key_styles() -> dict[str, str]:
+    """Return by readout the CSS of its line, for a key that the page draws itself."""
+    dashes = {"-": "none", "--": "8 4", "-.": "9 3 2 3", ":": "2 3"}
     return {
-        readout: {"color": style["color"].replace(INK, "currentColor"), "dash": dashes[style["linestyle"]]}
+        readout: f"stroke: {ON_PAGE[style['color'].lower()]}; stroke-dasharray: {dashes[style['linestyle']]}"
         for readout, style in STYLE.items()
     }
 
@@ -204,10 +218,12 @@ def _axes(width: float, height: float) -> tuple[Figure, Axes]:
 
 def _legend(figure: Figure, readouts: Sequence[str] | Mapping[str, Any], *, linestyle: str) -> None:
     """Put the names of the readouts above the axes."""
-    handles = [Line2D([], [], **{**STYLE[r], "linestyle": linestyle, "markersize": 5}, label=r) for r in readouts]
+    handles = [
+        Line2D([], [], **{**STYLE[r], "linestyle": linestyle, "markersize": 5}, label=r) for r in readouts
+    ]
     figure.legend(
-        handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=9, labelcolor=INK,
-        handletextpad=0.2, columnspacing=1.2, borderaxespad=0,
+        handles=handles, loc="outside upper right", ncols=len(handles), frameon=False, fontsize=9,
+        labelcolor=INK, handletextpad=0.2, columnspacing=1.2, borderaxespad=0,
     )  # fmt: skip
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dermapair.report.figures import THIN
 from dermapair.report.read import RunFiles
-from dermapair.report.wording import interval, metric_name
+from dermapair.report.wording import in_words, interval
+
+MOST_NAMED = 6  # rare classes; of more, only the rarest is named
 
 
 def limits(files: RunFiles) -> list[str]:
@@ -22,11 +24,13 @@ def limits(files: RunFiles) -> list[str]:
 
 def _source(files: RunFiles) -> list[str]:
     if files.manifest["data"].get("adapter") == "phantom":
-        return ["The lesions are drawn by a program. The numbers say whether training works, nothing about skin."]
+        return [
+            "The lesions are drawn by a program. The numbers say whether training works, nothing about skin."
+        ]
     name = files.manifest["data"].get("adapter") or "the case table"
     return [
-        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are untested, "
-        "and the results are not broken down by them."
+        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are "
+        "untested, and the results are not broken down by them."
     ]
 
 
@@ -36,23 +40,30 @@ def _few_cases(files: RunFiles) -> list[str]:
     sentences = []
     if thin:
         listed = ", ".join(f"{name} ({per_class[name]['n']})" for name in thin)
+        if len(thin) > MOST_NAMED:
+            rarest = f"{thin[-1]} ({per_class[thin[-1]]['n']})"
+            listed = f"{len(thin)} of {len(files.classes)} classes, the rarest being {rarest}"
         last = per_class[thin[-1]]
         sentences.append(
-            f"Too few cases for a verdict, fewer than {THIN}: {listed}. The recall of {thin[-1]}, for example, "
-            f"is known only within {interval(*last['recall_interval'])}; macro figures count it as much as any "
-            "other class."
+            f"Too few cases for a verdict, fewer than {THIN}: {listed}. The recall of {thin[-1]}, for "
+            f"example, is known only within {interval(*last['recall_interval'])}; macro figures count it as "
+            "much as any other class. With a handful of cases the bootstrap interval of an AUC is "
+            "too narrow as well."
         )
     if files.shown["classes_without_cases"]:
         absent = ", ".join(files.shown["classes_without_cases"])
-        sentences.append(f"No case at all: {absent}. Their figures are not defined and no mean includes them.")
+        sentences.append(
+            f"No case at all: {absent}. Their figures are not defined and no mean includes them."
+        )
     return sentences
 
 
 def _one_training(files: RunFiles) -> str:
     return (
-        f"One training, with seed {files.manifest['seed']}. The intervals say how the figures could vary with "
-        "other lesions of the same kind, not with another training; rerun with other seeds before comparing runs. "
-        "Readouts are measured on the same lesions, so overlapping intervals are no test of a difference."
+        f"One training, with seed {files.manifest['seed']}. The intervals say how the figures could vary "
+        "with other lesions of the same kind, not with another training; rerun with other seeds before "
+        "comparing runs. Readouts are measured on the same lesions, so overlapping intervals are no "
+        "test of a difference."
     )
 
 
@@ -60,7 +71,7 @@ def _chosen(files: RunFiles) -> str:
     chosen = files.manifest["validation"]
     text = (
         f"Epoch {files.manifest['best_epoch']} of {len(files.journal)} was chosen by the "
-        f"{metric_name(chosen['metric'])} of `{chosen['readout']}` on validation"
+        f"{in_words(chosen['metric'])} of `{chosen['readout']}` on validation"
     )
     if files.results["split"] == "val":
         return f"{text}, the very lesions that the figures here come from: they flatter the network."
@@ -69,29 +80,32 @@ def _chosen(files: RunFiles) -> str:
 
 def _groups(files: RunFiles) -> str:
     if files.manifest["data"].get("patients"):
-        return "The bootstrap draws whole patients. Wilson's intervals of recall take lesions for independent."
+        return (
+            "The bootstrap draws whole patients. Wilson's intervals of recall take lesions for independent."
+        )
     return (
-        "The bootstrap draws patients only where the case table names them, and otherwise lesions: if unnamed "
-        "patients have several lesions here, the intervals are too narrow, and one patient may lie in two splits."
+        "The bootstrap draws patients only where the case table names them, and otherwise lesions: if "
+        "unnamed patients have several lesions here, the intervals are too narrow, and one patient may lie "
+        "in two splits."
     )
 
 
 def _left_out(files: RunFiles) -> list[str]:
     """Return a sentence for each kind of lesion that was not scored like the others."""
     results = files.results
+    unscored, failed = results["not_predicted"], unreadable(files)
     missing = [f"{n} without a {view} image" for view, n in results["missing_view"].items() if n]
     parts = [
-        ("These lesions have only the readouts of the view that they have: " + ", ".join(missing) + ".", missing),
-        (f"{results['without_truth']} lesions have no diagnosis and are not scored.", results["without_truth"]),
-        (f"{len(results['not_predicted'])} lesions with a diagnosis got no prediction and do not count.",
-         results["not_predicted"]),
-        (f"{len(unreadable(files))} images could not be read; they are listed below.", unreadable(files)),
-    ]  # fmt: skip
+        (f"Only the readouts of the view that they have: {', '.join(missing)}.", missing),
+        (f"{results['without_truth']} lesions have no diagnosis: not scored.", results["without_truth"]),
+        (f"{len(unscored)} lesions with a diagnosis got no prediction and do not count.", unscored),
+        (f"{len(failed)} images could not be read; they are listed below.", failed),
+    ]
     return [sentence for sentence, there in parts if there]
 
 
 def unreadable(files: RunFiles) -> dict[str, str]:
-    """Return the reason for each image or lesion that could not be read, in preparation, training or scoring."""
+    """Return the reason for each image or lesion that could not be read at any stage."""
     found = dict(files.manifest["data"].get("unreadable_images") or {})
     for line in files.journal:
         found |= line.get("unreadable") or {}

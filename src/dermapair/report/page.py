@@ -52,7 +52,10 @@ def render(files: RunFiles) -> str:
     )
     environment.filters |= {
         "number": wording.number,
-        "name": wording.metric_name,
+        "title": wording.metric_name,
+        "in_words": wording.in_words,
+        "breakable": wording.breakable,
+        "prose": wording.prose,
         "private": wording.without_folders,
     }
     environment.globals |= {"interval": wording.interval, "thin": figures.THIN}
@@ -62,8 +65,8 @@ def render(files: RunFiles) -> str:
         headline=wording.headline(files),
         bayes=wording.bayes_rows(files),
         limits=limits(files),
-        readouts={readout: wording.READOUTS[readout] for readout in files.results["readouts"]},
-        styles=figures.html_styles(),
+        readouts={readout: wording.READOUTS[readout] for readout in files.readouts},
+        key_styles=figures.key_styles(),
         tables=tables,
         unreadable=unreadable(files),
         recipe=_recipe(files),
@@ -74,14 +77,14 @@ def render(files: RunFiles) -> str:
 
 def _figures(files: RunFiles) -> dict[str, Any]:
     """Return the figures by the names that the template knows."""
-    order = ["both", *(r for r in files.results["readouts"] if r != "both")]
-    per_class = {r: files.results["readouts"][r]["per_class"] for r in order}
+    per_class = {r: files.results["readouts"][r]["per_class"] for r in files.readouts}
     sorted_by_n = {r: {name: values[name] for name in files.classes} for r, values in per_class.items()}
     rows, p = files.scored("both")
     named = np.array(files.results["classes"])[p.argmax(axis=1)]
     return {
         "recall_figure": figures.svg(
-            figures.recall_figure(sorted_by_n), "Recall of each class with its 95% interval; numbers in the table."
+            figures.recall_figure(sorted_by_n),
+            "Recall of each class with its 95% interval; numbers in the table.",
         ),
         "roc_figures": _roc_figures(files),
         "calibration_figure": figures.svg(
@@ -94,7 +97,7 @@ def _figures(files: RunFiles) -> dict[str, Any]:
 
 def _roc_figures(files: RunFiles) -> list[dict[str, Any]]:
     """Return one figure for each class that has an AUC."""
-    scored = {readout: files.scored(readout) for readout in files.results["readouts"]}
+    scored = {readout: files.scored(readout) for readout in files.readouts}
     result = []
     for name in files.classes:
         entry, k = files.shown["per_class"][name], files.results["classes"].index(name)
@@ -113,27 +116,28 @@ def _curves(files: RunFiles) -> list[tuple[str, Markup]]:
         return []
     metric, best = files.recipe.train.metric, files.manifest["best_epoch"]
     series = {
-        "Training loss": {r: [e["loss"].get(r) for e in files.journal] for r in files.journal[0]["loss"]},
-        f"{wording.metric_name(metric)} on validation": {
+        "training loss": {r: [e["loss"].get(r) for e in files.journal] for r in files.journal[0]["loss"]},
+        f"{wording.in_words(metric)} on validation": {
             r: [e["val"][r].get(metric) for e in files.journal] for r in files.journal[0]["val"]
         },
-        "Learning rate": {"learning rate": [e["lr"] for e in files.journal]},
+        "learning rate": {"learning rate": [e["lr"] for e in files.journal]},
     }
     epochs = [e["epoch"] for e in files.journal]
-    return [
-        (title, figures.svg(
-            figures.curves_figure(epochs, values, ylabel=title.lower().replace("auc", "AUC"), best_epoch=best),
-            f"{title} over {len(epochs)} epochs; epoch {best} was kept.",
-        ))
-        for title, values in series.items()
-    ]  # fmt: skip
+    result = []
+    for name, values in series.items():
+        figure = figures.curves_figure(epochs, values, ylabel=name, best_epoch=best)
+        title = name[0].upper() + name[1:]
+        result.append((title, figures.svg(figure, f"{title} over the epochs; epoch {best} was kept.")))
+    return result
 
 
 def _recipe(files: RunFiles) -> str:
     """Return the recipe as TOML; a path of weights is cut down to the file's name."""
     network = files.recipe.network
     weights = wording.without_folders(network.weights)
-    return to_toml(files.recipe.model_copy(update={"network": network.model_copy(update={"weights": weights})}))
+    return to_toml(
+        files.recipe.model_copy(update={"network": network.model_copy(update={"weights": weights})})
+    )
 
 
 def _commands(files: RunFiles) -> list[str]:
@@ -141,7 +145,9 @@ def _commands(files: RunFiles) -> list[str]:
     data, settings = files.manifest["data"], files.recipe.data
     cases = shlex.quote(PurePath(data["cases"]).name)
     how, fit = data.get("split"), "" if settings.fit == "crop" else f" --fit {settings.fit}"
-    split = how and f"dermapair data split {cases} --val {how['val']} --test {how['test']} --seed {how['seed']}"
+    split = (
+        how and f"dermapair data split {cases} --val {how['val']} --test {how['test']} --seed {how['seed']}"
+    )
     return [
         f"dermapair data import {data.get('adapter') or 'ADAPTER'} ROOT --out {cases}",
         *([split] if split else []),

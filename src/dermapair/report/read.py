@@ -44,14 +44,21 @@ class RunFiles:
         return both
 
     @property
+    def readouts(self) -> list[str]:
+        """Readouts that the run has, `both` first."""
+        return ["both", *(readout for readout in self.results["readouts"] if readout != "both")]
+
+    @property
     def classes(self) -> list[str]:
         """Class names, those with most cases first (the task's order among equals)."""
         return sorted(self.results["classes"], key=lambda name: -self.shown["per_class"][name]["n"])
 
     def scored(self, readout: str) -> tuple[pl.DataFrame, NDArray[np.float64]]:
-        """Return the scored lesions of a readout, and their (n, K) probabilities in the task's class order."""
+        """Return the scored lesions of a readout, and their (n, K) probabilities in the task's order."""
         rows = self.predictions.filter(
-            pl.col("split") == self.results["split"], pl.col("readout") == readout, pl.col("truth").is_not_null()
+            pl.col("split") == self.results["split"],
+            pl.col("readout") == readout,
+            pl.col("truth").is_not_null(),
         )
         return rows, rows.select(self.results["classes"]).to_numpy()
 
@@ -67,7 +74,9 @@ def read_run(run: Path, *, manifest: dict[str, Any] | None) -> RunFiles:
         RunError: the run is unfinished, or a file is missing or damaged.
     """
     if manifest is None and not (run / "manifest.json").is_file():
-        raise RunError(f"{run}: expected a finished run with manifest.json; train it to the end with --resume")
+        raise RunError(
+            f"{run}: expected a finished run with manifest.json; train it to the end with --resume"
+        )
     try:
         predictions = pl.read_parquet(run / "predictions.parquet")
     except (FileNotFoundError, pl.exceptions.PolarsError) as error:

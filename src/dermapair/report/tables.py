@@ -9,7 +9,7 @@ import polars as pl
 
 from dermapair.report.figures import THIN
 from dermapair.report.read import RunFiles
-from dermapair.report.wording import direction, metric_name, without_folders
+from dermapair.report.wording import count, direction, metric_name, without_folders
 
 N_MISTAKES = 15
 Row = dict[str, Any]
@@ -20,17 +20,20 @@ def metric_rows(files: RunFiles) -> list[Row]:
     readouts = files.results["readouts"]
     keys = [key for key, value in files.shown.items() if isinstance(value, dict) and "value" in value]
     return [
-        {"name": metric_name(key), "direction": direction(key), "cells": [r[key] for r in readouts.values()]}
+        {
+            "name": metric_name(key),
+            "direction": direction(key),
+            "cells": [readouts[r][key] for r in files.readouts],
+        }
         for key in keys
     ]
 
 
 def class_rows(files: RunFiles) -> list[Row]:
     """Return one row per class: figures of `both`, and the recall of the other readouts beside it."""
-    others = [r for r in files.results["readouts"] if r != "both"]
     rows = []
     for name in files.classes:
-        beside = [files.results["readouts"][r]["per_class"][name]["recall"] for r in others]
+        beside = [files.results["readouts"][r]["per_class"][name]["recall"] for r in files.readouts[1:]]
         entry = files.shown["per_class"][name]
         rows.append({"name": name, **entry, "others": beside, "thin": 0 < entry["n"] < THIN})
     return rows
@@ -111,15 +114,16 @@ def speed(files: RunFiles) -> Row:
 def facts(files: RunFiles) -> list[tuple[str, str]]:
     """Return name and value of what is known about the training and its machine."""
     machine, pace = files.manifest["machine"], speed(files)
+    cores = f"{count(machine['cores'], 'core')}, {count(machine['threads'], 'thread')}"
     minutes, seconds = divmod(round(files.manifest["seconds"]), 60)
     rate = "not recorded" if pace["images_per_s"] is None else f"{pace['images_per_s']:,.1f} images/s"
     share = "" if pace["waited"] is None else f", {100 * pace['waited']:.1f}% of the time waiting for data"
     return [
         ("Starting weights", without_folders(files.facts.started_from)),
         ("Parameters", f"{files.manifest['network']['parameters']:,}"),
-        ("Time", f"{minutes} min {seconds} s from start to results, {pace['epochs']} epochs"),
+        ("Time", f"{minutes} min {seconds} s from start to results, {count(pace['epochs'], 'epoch')}"),
         ("Training speed", rate + share),
-        ("Machine", f"{machine['device']}, {machine['cores']} cores, {machine['threads']} threads"),
+        ("Machine", f"{machine['device']}, {cores}"),
         ("System", machine["platform"]),
         ("Precision", machine["precision"]),
         ("Weights of both", ", ".join(f"{r} {w:.3g}" for r, w in files.facts.combine_weights.items())),

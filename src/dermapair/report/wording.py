@@ -9,6 +9,8 @@ import math
 import re
 from typing import Any
 
+from markupsafe import Markup, escape
+
 from dermapair.config import NetworkSettings
 from dermapair.inference.model import ModelFacts
 from dermapair.metrics import HIGHER_IS_BETTER
@@ -49,20 +51,36 @@ def interval(low: float | None, high: float | None) -> str:
     return "" if low is None or high is None else f"[{low:.3f}, {high:.3f}]"
 
 
+def in_words(key: str) -> str:
+    """Return a metric's key as it stands inside a sentence: `macro_auc` -> "macro AUC"."""
+    return key.replace("_", " ").replace("auc", "AUC").replace("f1", "F1")
+
+
 def metric_name(key: str) -> str:
-    """Return a metric's key as words: `macro_auc` -> "Macro AUC"."""
-    words = key.replace("_", " ").replace("auc", "AUC").replace("f1", "F1")
+    """Return a metric's key as a title: `macro_auc` -> "Macro AUC"."""
+    words = in_words(key)
     return words[0].upper() + words[1:]
 
 
 def direction(key: str) -> str:
-    """Return which values of a metric are good."""
-    return "higher is better" if HIGHER_IS_BETTER.get(key, True) else "lower is better"
+    """Return a note where lower values of a metric are better."""
+    return "" if HIGHER_IS_BETTER.get(key, True) else "lower is better"
 
 
 def without_folders(text: str) -> str:
-    """Return a text in which paths are cut down to their last part: a report is passed on, folders are not."""
-    return re.sub(r"(?:[A-Za-z]:|~)?[\\/](?:[^\\/\s:'\"]+[\\/])*(?=[^\\/\s])", "", text)
+    """Return a text in which paths are cut down to their last part: reports are passed on."""
+    part = r"[^\\/\s:'\"]+(?: [^\\/\s:'\"]+)*[\\/]"
+    return re.sub(rf"(?<![^\s'\"(=])(?:[A-Za-z]:|~)?[\\/](?:{part})*(?=[^\\/\s])", "", text)
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence as HTML, with `words` in backticks as code."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
+
+
+def breakable(name: str) -> Markup:
+    """Return a name as HTML that may be broken behind each underscore."""
+    return Markup(str(escape(name)).replace("_", "_<wbr>"))
 
 
 def network_sentence(facts: ModelFacts, parameters: int) -> str:
@@ -82,23 +100,36 @@ def _network(network: NetworkSettings) -> str:
 def headline(files: RunFiles) -> str:
     """Return how often the run is right, beside what naming the most common class would reach."""
     shown, split = files.shown, files.results["split"]
-    n, right = shown["n_lesions"], shown["accuracy"]
-    common = files.classes[0]
+    n, right, common = shown["n_lesions"], shown["accuracy"], files.classes[0]
     share = shown["per_class"][common]["n"] / n
     return (
         f"On {n} {SPLITS.get(split, 'lesions')}, the network names the right one of {len(files.classes)} "
-        f"classes in {_of_hundred(right['value'])} of 100 lesions (95% interval "
-        f"{_of_hundred(right['low'])} to {_of_hundred(right['high'])}). Always answering {common}, the most "
-        f"common class, would be right in {_of_hundred(share)} of 100."
+        f"classes for {_percent(right['value'])} (95% interval {_percent(right['low'])} to "
+        f"{_percent(right['high'])}). Always answering {common}, the most common class, would be right for "
+        f"{_percent(share)}.{_doubt(right, share)}"
     )
 
 
-def _of_hundred(share: float) -> str:
-    return f"{100 * share:.1f}"
+def _doubt(right: dict[str, float], baseline: float) -> str:
+    """Return what to add where the accuracy is not above that of a constant answer."""
+    if right["high"] < baseline:
+        return " This network does worse than that."
+    return (
+        "" if right["low"] > baseline else " The interval does not rule out that this network is no better."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def count(n: int, noun: str) -> str:
+    """Return "1 epoch", "2 epochs"."""
+    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def bayes_rows(files: RunFiles) -> list[dict[str, Any]]:
-    """Return by readout the accuracy, the limit that no classifier exceeds, and the share of it reached.
+    """Return by readout the accuracy, the limit that no classifier exceeds on average, and the share reached.
 
     Only for lesions whose limit is known, and for the task that it was computed for: every diagnosis its own
     class.
@@ -107,9 +138,9 @@ def bayes_rows(files: RunFiles) -> list[dict[str, Any]]:
     if not limits or set(files.facts.classes) != set(files.facts.diagnoses):
         return []
     rows = []
-    for readout, result in files.results["readouts"].items():
+    for readout in files.readouts:
         # `both` of a network with one view sees that view only
         seen = files.facts.network.view if files.facts.network.kind == "single" else readout
-        value, limit = result["accuracy"]["value"], limits[seen]
+        value, limit = files.results["readouts"][readout]["accuracy"]["value"], limits[seen]
         rows.append({"readout": readout, "accuracy": value, "limit": limit, "share": value / limit})
     return rows

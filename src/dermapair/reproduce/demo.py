@@ -36,7 +36,8 @@ def run_demo(
     Args:
         out: folder; gets `cases` and `run`.
         say: called with a line for each step.
-        report, on_step: see `training.loop.train`.
+        report: called with each line of the journal.
+        on_step: called after each step.
         lesions: how many to draw.
 
     Returns:

@@ -1,4 +1,4 @@
-"""One experiment from recipe to report: train, fit, predict, evaluate, write the page, and last the manifest."""
+"""One experiment from recipe to report: train, fit, predict, evaluate, write the page, then the manifest."""
 
 from __future__ import annotations
 
@@ -50,8 +50,10 @@ def run_experiment(
         table: a case table with the splits `train` and `val`, and `test` if results are wanted on it.
         out: the run folder.
         resume: go on with a half-made run.
-        accelerator, devices: as Lightning Fabric takes them.
-        report, on_step: see `training.loop.train`.
+        accelerator: as Lightning Fabric takes it.
+        devices: processes on this machine.
+        report: called with each line of the journal.
+        on_step: called after each step.
 
     Returns:
         The content of `results.json`: of the test part where it has truth, else of the validation part.
@@ -102,7 +104,9 @@ def _training_data(recipe: Recipe, table: CaseTable) -> tuple[TrainingData, dict
     if shared:
         raise LeakError(f"lesion {min(shared)!r} lies in train and val; split the data again")
     if not len(parts["train"]) or not len(parts["val"]):
-        raise TableError(f"{table.folder}: expected lesions with a diagnosis in the splits train and val; split again")
+        raise TableError(
+            f"{table.folder}: expected lesions with a diagnosis in the splits train and val; split again"
+        )
     train_part = parts["train"].one_image_each(seed=recipe.seed)
     return TrainingData(task, train_part, parts["val"], source), {
         "unreadable_images": bad,
@@ -122,7 +126,11 @@ def _fitted(trained: Trained, data: TrainingData) -> Trained:
 def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     """Return what `model.json` says."""
     recipe, task = trained.recipe, data.task
-    started = "random weights" if recipe.network.weights == "none" else f"ImageNet weights ({recipe.network.weights})"
+    started = (
+        "random weights"
+        if recipe.network.weights == "none"
+        else f"ImageNet weights ({recipe.network.weights})"
+    )
     return ModelFacts(
         recipe=recipe.name,
         task=task.name,
@@ -138,7 +146,9 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     )
 
 
-def _predict_and_evaluate(trained: Trained, data: TrainingData, table: CaseTable, out: Path) -> dict[str, Any]:
+def _predict_and_evaluate(
+    trained: Trained, data: TrainingData, table: CaseTable, out: Path
+) -> dict[str, Any]:
     """Write `predictions.parquet` (validation and test) and `results.json`; return the latter."""
     frames, results = [], {}
     for split in ("val", "test"):
@@ -210,7 +220,10 @@ def _manifest(
             "precision": trained.recipe.train.precision,
         },
         "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("dermapair", "torch", "torchvision", "timm", "lightning", "numpy")},
+        | {
+            name: version(name)
+            for name in ("dermapair", "torch", "torchvision", "timm", "lightning", "numpy")
+        },
     }
 
 

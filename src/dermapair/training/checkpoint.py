@@ -7,7 +7,9 @@ usable. It is read with `weights_only=True`: tensors and plain values, never cod
 from __future__ import annotations
 
 import json
+import math
 import os
+import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,15 +51,41 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
         return None
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
-        raise RunError(f"{path}: damaged checkpoint ({error}); train again without --resume") from error
+    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise RunError(
+            f"{path}: damaged checkpoint ({str(error).splitlines()[0]}); delete the run and train again"
+        ) from error
     return state
 
 
 def append_line(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one line of JSON to a journal."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(line) + "\n")
+    """Add one line of JSON to a journal; numbers that are not finite become null.
+
+    Raises:
+        TrainingError: it cannot be written.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(_finite(line), allow_nan=False) + "\n")
+    except OSError as error:
+        raise TrainingError(
+            f"{path}: the journal could not be written ({error}); free space on the disk and go on "
+            f"with --resume"
+        ) from error
+
+
+def _finite(value: Any) -> Any:
+    """Return a JSON value without NaN and infinity, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
@@ -71,6 +99,4 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def truncate_journal(path: Path, *, epochs: int) -> None:
     """Drop the lines of epochs that the checkpoint does not hold, in place."""
     kept = [line for line in read_lines(path) if line["epoch"] <= epochs]
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))

@@ -16,8 +16,8 @@ def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[
     """Return the checkpoint to go on from, or None for a fresh start.
 
     Raises:
-        RunError: the folder holds a finished run, a half-made one without `resume`, or one of another recipe or
-            of other data.
+        RunError: the folder holds a finished run, a half-made one without `resume`, or one of another recipe
+            or of other data.
     """
     if (out / "manifest.json").is_file():
         raise RunError(f"{out}: holds a finished run; choose another folder, or delete it to train again")
@@ -30,7 +30,9 @@ def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[
     if recipe.train.precision == "auto":
         recipe = with_precision(recipe, before.train.precision)
     if before != recipe:
-        raise RunError(f"{out}: was started with another recipe ({_first_difference(before, recipe)}); use that")
+        raise RunError(
+            f"{out}: was started with another recipe ({_first_difference(before, recipe)}); use that"
+        )
     checkpoint = load_checkpoint(out / "checkpoints" / "last.pt")
     if checkpoint and checkpoint["data_key"] != data_key:
         raise RunError(f"{out}: was started on other lesions or another split; use those, or another folder")

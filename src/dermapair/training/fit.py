@@ -22,9 +22,8 @@ def fit_weights(probabilities: Mapping[str, Array], labels: NDArray[np.int64]) -
     rows = np.arange(len(labels))
 
     def log_loss(free: Array) -> float:
-        p = combine(probabilities, dict(zip(readouts, softmax(free), strict=True)))
-        return float(-np.log(np.maximum(p[rows, labels], 1e-12)).mean())
+        p = combine(probabilities, dict(zip(readouts, softmax(free), strict=True)))[rows, labels]
+        return float(-np.log(np.maximum(p[~np.isnan(p)], 1e-12)).mean())  # NaN: no image could be read
 
     best = minimize(log_loss, np.zeros(len(readouts)), method="Nelder-Mead")
     return dict(zip(readouts, softmax(best.x).tolist(), strict=True))
-

@@ -9,7 +9,7 @@ Letters: B lesions in the global batch, K classes.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ from lightning.fabric import Fabric
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from dermapair.config import PredictSettings, Recipe, to_toml
+from dermapair.config import Recipe, to_toml
 from dermapair.data.lesions import Batch, Lesions
 from dermapair.data.store import PixelSource
 from dermapair.data.task import Task
@@ -30,16 +30,15 @@ from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores, concatenate
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
-from dermapair.training.checkpoint import append_line, save_checkpoint
+from dermapair.training.checkpoint import append_line, save_checkpoint, write_whole
 from dermapair.training.feeding import epoch_steps, read_ahead
 from dermapair.training.files import data_key, open_run, with_precision
 from dermapair.training.losses import PairLoss
 from dermapair.training.optimise import build_optimizer, freeze, lr_factor, set_lr, training_mode
+from dermapair.training.unfold import unfold_batch_norm
 from dermapair.types import VIEWS
 
 Report = Callable[[dict[str, Any]], None]
-ONE_VIEW = PredictSettings()
-"""How epochs are compared: without averaging over orientations, which would cost as much as training."""
 OnStep = Callable[[int, int, int], None]
 """Called with epoch, steps done and steps in the epoch."""
 
@@ -98,8 +97,7 @@ class State:
 
 
 class Logits(nn.Module):
-    """A network in its precision that returns logits and rows as plain dictionaries, which every Fabric
-    strategy carries."""
+    """A network in its precision whose outputs are plain dictionaries, which every strategy carries."""
 
     def __init__(self, network: PairNet, precision: str, device: torch.device) -> None:
         super().__init__()
@@ -109,11 +107,18 @@ class Logits(nn.Module):
 
     def forward(
         self, images: Mapping[str, Tensor], rows: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Return the fields `logits` and `rows` of `models.Output`."""
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """Return the fields `logits` and `rows` of `models.Output`, and the cost of nothing.
+
+        That is 0; where no image could be read it hangs on a parameter, so that this process can take part in
+        the backward pass that the others wait for.
+        """
         with autocast(self.device, self.precision):
             output = self.network(images, rows)
-        return output.logits, output.rows
+        if output.logits:
+            return output.logits, output.rows, torch.zeros((), device=self.device)
+        first = next(p for p in self.network.parameters() if p.requires_grad)
+        return output.logits, output.rows, first.sum() * 0
 
 
 def train(
@@ -134,7 +139,8 @@ def train(
         data: lesions and pixels.
         out: run folder; gets `recipe.toml`, `journal.jsonl` and `checkpoints/`.
         resume: go on from `checkpoints/last.pt` where there is one.
-        accelerator, devices: as Lightning Fabric takes them; several devices are processes of one machine.
+        accelerator: as Lightning Fabric takes it.
+        devices: processes on this machine.
         report: called with each line of the journal.
         on_step: called after each step.
 
@@ -152,13 +158,24 @@ def train(
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
         network = build_network(recipe.network, len(data.task.classes))
+        if recipe.train.readout not in (*network.readouts, "both"):
+            known = (*network.readouts, "both")
+            raise RecipeError(
+                unknown_choice(
+                    f"train.readout of a {recipe.network.kind} network", recipe.train.readout, known
+                )
+            )
         network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(network, recipe)
+        if recipe.train.unfold_batch_norm and not checkpoint:
+            unfold_batch_norm(network, _first_batches(recipe, data, network), fabric.device)
         recipe = _settle_precision(recipe, network, fabric, checkpoint)
         if fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
-            (out / "recipe.toml").write_text(to_toml(recipe), encoding="utf-8")
-        return _run(fabric, recipe, data, network, checkpoint, out=out, key=key, report=report, on_step=on_step)
+            write_whole(out / "recipe.toml", to_toml(recipe))
+        return _run(
+            fabric, recipe, data, network, checkpoint, out=out, key=key, report=report, on_step=on_step
+        )
 
 
 def _run(
@@ -193,10 +210,13 @@ def _run(
         state.epoch += 1
         line = _train_epoch(fabric, recipe, data, model, state, loss, on_step)
         began = time.perf_counter()
-        scorer = replace(_scorer(recipe, data.task, kept, fabric), predict=ONE_VIEW)
+        # Epochs are compared without averaging over orientations, which would cost as much as training.
+        one_view = recipe.predict.model_copy(update={"views": 1})
+        scorer = replace(_scorer(recipe, data.task, kept, fabric), predict=one_view)
         scores = score_all(scorer, data.val, data.source)
-        metrics = validation_metrics(scores, data.val.labels)
-        value = metrics[settings.readout][settings.metric]
+        # The first process decides: the others' batch norm has seen other images.
+        metrics = fabric.broadcast(validation_metrics(scores, data.val.labels))
+        value = _value(metrics, recipe, data, epoch=state.epoch)
         if not state.best["epoch"] or direction * value > direction * state.best["value"]:
             state.best = {"epoch": state.epoch, "value": value, "state": _copy(kept)}
         seconds = round(time.perf_counter() - began, 3)
@@ -208,16 +228,31 @@ def _run(
             report(line)
         fabric.barrier()
 
-    if not np.isfinite(state.best["value"]):
-        raise TrainingError(
-            f"the validation metric {settings.readout} {settings.metric} was never defined; the validation part "
-            f"has {np.bincount(data.val.labels, minlength=len(data.task.classes)).tolist()} lesions of the "
-            f"classes {', '.join(data.task.classes)}; split the data again, or choose another train.metric"
-        )
     network.load_state_dict(state.best["state"])
     scorer = _scorer(recipe, data.task, network.eval(), fabric)
     scores = score_all(scorer, data.val, data.source)
     return Trained(scorer, recipe, state.best["epoch"], state.best["value"], scores, fabric)
+
+
+def _value(
+    metrics: Mapping[str, Mapping[str, float]], recipe: Recipe, data: TrainingData, *, epoch: int
+) -> float:
+    """Return the number that chooses the epoch; refuse one that says nothing."""
+    readout, metric = recipe.train.readout, recipe.train.metric
+    if readout not in metrics:
+        raise TrainingError(
+            f"no validation lesion has a finite score of the readout {readout!r} after epoch {epoch}: either "
+            f"none has the views that it needs (choose another train.readout), or the weights grew without "
+            f"bounds (lower optimizer.lr, or set optimizer.clip_norm)"
+        )
+    value = metrics[readout][metric]
+    if not np.isfinite(value):
+        raise TrainingError(
+            f"the validation metric {readout} {metric} is not defined: the validation part has "
+            f"{np.bincount(data.val.labels, minlength=len(data.task.classes)).tolist()} lesions of the "
+            f"classes {', '.join(data.task.classes)}; split the data again, or choose another train.metric"
+        )
+    return value
 
 
 def _train_epoch(
@@ -231,7 +266,9 @@ def _train_epoch(
 ) -> dict[str, Any]:
     """Go through the training lesions once; return the first half of the journal's line."""
     settings, epoch, network = recipe.train, state.epoch, state.network
-    torch.manual_seed(int(np.random.SeedSequence([recipe.seed, epoch, fabric.global_rank]).generate_state(1)[0]))
+    torch.manual_seed(
+        int(np.random.SeedSequence([recipe.seed, epoch, fabric.global_rank]).generate_state(1)[0])
+    )
     training_mode(network, freeze_batch_norm=settings.freeze_batch_norm)
     steps = epoch_steps(len(data.train), recipe, epoch=epoch)
     ranks = {"rank": fabric.global_rank, "world_size": fabric.world_size}
@@ -252,7 +289,8 @@ def _train_epoch(
         for readout, total in sums.items():
             totals.setdefault(readout, []).append(total / max(counts[readout], 1.0))
         unreadable |= dict(batch.errors)
-        on_step(epoch, step + 1, len(steps))
+        if fabric.is_global_zero:
+            on_step(epoch, step + 1, len(steps))
     seconds = time.perf_counter() - began
     return {
         "epoch": epoch,
@@ -271,22 +309,23 @@ def _train_step(
     """Take one step; return the losses' sums and the lesions by readout, over all processes."""
     images = {view: to_tensor(x, fabric.device) for view, x in batch.images.items()}
     rows = {view: torch.from_numpy(r).to(fabric.device) for view, r in batch.rows.items()}
-    logits, present = model(images, rows)
+    logits, present, nothing = model(images, rows)
     sums = loss.sums(logits, present, torch.from_numpy(batch.labels).to(fabric.device))
     counts = _over_processes(fabric, {readout: float(len(r)) for readout, r in present.items()})
     # Distributed training takes the mean of the processes' gradients; the loss is a sum over all lesions.
-    total = loss.total(sums, counts) * fabric.world_size
+    total = loss.total(sums, counts) * fabric.world_size if sums else nothing
     summed = _over_processes(fabric, {readout: float(s.detach()) for readout, s in sums.items()})
     if not np.isfinite(list(summed.values())).all():
         raise TrainingError(
-            f"the loss is not finite ({summed}) for the lesions {', '.join(batch.ids)}; look at their images, "
-            f"or lower optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
+            f"the loss is not finite ({summed}) for the lesions {', '.join(batch.ids)}; look at their "
+            f"images, or lower optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
         )
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(total)
     if recipe.optimizer.clip_norm:
         fabric.clip_gradients(model, optimizer, max_norm=recipe.optimizer.clip_norm, error_if_nonfinite=False)
-    optimizer.step()
+    if any(counts.values()):
+        optimizer.step()
     return summed, counts
 
 
@@ -307,7 +346,15 @@ def _check(recipe: Recipe, n: int, devices: int) -> None:
     if settings.metric not in METRICS:
         raise RecipeError(unknown_choice("train.metric", settings.metric, METRICS))
     if min(settings.batch_size, n) < devices:
-        raise RecipeError(f"train.batch_size: expected a lesion for each of {devices} processes, got {n} lesions")
+        raise RecipeError(
+            f"train.batch_size: expected a lesion for each of {devices} processes, got {n} lesions"
+        )
+
+
+def _first_batches(recipe: Recipe, data: TrainingData, network: PairNet) -> Iterator[Batch]:
+    """Yield some batches of training lesions, the same ones in every process."""
+    steps = epoch_steps(len(data.train), recipe, epoch=0)[:8]
+    return read_ahead(data.train, data.source, recipe, steps, epoch=0, views=network.views)
 
 
 def _settle_precision(
@@ -340,7 +387,9 @@ def score_all(scorer: Scorer, lesions: Lesions, source: PixelSource) -> Scores:
     return concatenate(list(scorer.score(lesions, source)))
 
 
-def validation_metrics(scores: Scores, labels: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, dict[str, float]]:
+def validation_metrics(
+    scores: Scores, labels: np.ndarray[Any, np.dtype[np.int64]]
+) -> dict[str, dict[str, float]]:
     """Return every scalar metric by readout, over the lesions that have it."""
     result = {}
     for readout, p in scores.probabilities.items():

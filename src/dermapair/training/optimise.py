@@ -78,5 +78,5 @@ def training_mode(network: PairNet, *, freeze_batch_norm: bool) -> None:
 
 
 def _batch_norms(network: nn.Module) -> Iterator[nn.BatchNorm2d]:
-    """timm's batch norm with activation is one too."""
+    """Timm's batch norm with activation is one too."""
     return (module for module in network.modules() if isinstance(module, nn.BatchNorm2d))

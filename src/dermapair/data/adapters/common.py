@@ -9,28 +9,42 @@ import polars as pl
 
 from dermapair.errors import MissingFilesError, TableError
 
+UNKNOWN = ("", "NA", "unknown")
+"""Cells that stand for an unknown value in anybody's table."""
+OFFICIAL_UNKNOWN = (*UNKNOWN, "NaN", "nan")
+"""The same in the tables of published sets."""
 
-def read_table(path: Path, *, required: Sequence[str]) -> pl.DataFrame:
-    """Read a CSV as text, every value a string, empty cells null.
+
+def read_table(
+    path: Path, *, required: Sequence[str], unknown: Sequence[str] = OFFICIAL_UNKNOWN
+) -> pl.DataFrame:
+    """Read a CSV as text, every value a string.
+
+    Args:
+        path: the file.
+        required: columns that it must have.
+        unknown: cells that become null.
 
     Raises:
         TableError: the file is missing, is not a CSV in UTF-8, or lacks a required column.
     """
     try:
-        frame = pl.read_csv(path, infer_schema=False, null_values=["", "NA", "NaN", "nan", "unknown"])
+        frame = pl.read_csv(path, infer_schema=False, null_values=list(unknown))
+        frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
-    except (pl.exceptions.PolarsError, UnicodeDecodeError) as error:
+    except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
-    frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
     missing = [name for name in required if name not in frame.columns]
     if missing:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
     return frame
 
 
-def one_hot_label(frame: pl.DataFrame, classes: Sequence[str], *, path: Path, none: str | None = None) -> pl.Series:
+def one_hot_label(
+    frame: pl.DataFrame, classes: Sequence[str], *, path: Path, none: str | None = None
+) -> pl.Series:
     """Return the name of the column that holds 1 in each row.
 
     Args:
@@ -42,17 +56,17 @@ def one_hot_label(frame: pl.DataFrame, classes: Sequence[str], *, path: Path, no
     Raises:
         TableError: a value is not 0 or 1, or a row has several 1 (or none).
     """
-    try:
-        values = frame.select(pl.col(list(classes)).cast(pl.Float64, strict=True)).to_numpy()
-    except pl.exceptions.PolarsError as error:
-        raise TableError(f"{path}: expected 0 or 1 in the columns {', '.join(classes)}, but {error}") from error
+    values = frame.select(pl.col(list(classes)).cast(pl.Float64, strict=False)).to_numpy()
     ones = values.sum(axis=1)
-    bad = ((values != 0) & (values != 1)).any(axis=1) | (ones > 1) | ((ones < 1) & (none is None))
+    strange = ((values != 0) & (values != 1)).any(axis=1)  # also NaN, which is what text became
+    bad = strange | (ones > 1) | ((ones < 1) & (none is None))
     if bad.any():
         row = int(bad.argmax())
+        got = ", ".join(str(cell or "") for cell in frame.select(classes).row(row))
+        most = "exactly" if none is None else "at most"
         raise TableError(
-            f"{path}: row {row + 1} ({frame.row(row)[0]}): expected exactly one 1 in the columns "
-            f"{', '.join(classes)}, got {values[row].tolist()}"
+            f"{path}: row {row + 1} ({frame.row(row)[0]}): expected 0 or 1 in the columns "
+            f"{', '.join(classes)} and {most} one 1, got {got}; correct the row"
         )
     names = [classes[i] if total else none for i, total in zip(values.argmax(axis=1), ones, strict=True)]
     return pl.Series("diagnosis", names, dtype=pl.String)
@@ -65,10 +79,13 @@ def numbers(frame: pl.DataFrame, column: str, *, path: Path) -> pl.Series:
         TableError: a value is not a number.
     """
     cast = frame[column].cast(pl.Float64, strict=False)
-    bad = cast.is_null() & frame[column].is_not_null() | cast.is_nan().fill_null(False)
+    bad = cast.is_null() & frame[column].is_not_null() | ~cast.is_finite().fill_null(True)
     if bad.any():
         row = int(bad.arg_max() or 0)
-        raise TableError(f"{path}: row {row + 1}: expected a number in {column}, got {frame[column][row]!r}")
+        raise TableError(
+            f"{path}: row {row + 1}: expected a number in {column}, got {frame[column][row]!r}; "
+            f"correct it, or leave it empty where it is unknown"
+        )
     return cast
 
 

@@ -22,19 +22,31 @@ SPLIT_OF = {"Training": "train", "Validation": "val", "Test_v2": "test", "Test":
 
 def read(root: Path) -> CaseTable:
     """Return the case table of an ISIC 2017 folder, with whichever of its parts are there."""
-    parts = [part for part in SPLIT_OF if (root / f"ISIC-2017_{part}_Data").is_dir()]
+    parts = [
+        part
+        for part in SPLIT_OF
+        if (root / f"ISIC-2017_{part}_Data").is_dir() or _truth_of(root, part).is_file()
+    ]
     if not parts:
-        raise TableError(f"{root}: expected a folder ISIC-2017_Training_Data, _Validation_Data or _Test_v2_Data")
+        raise TableError(
+            f"{root}: expected a folder ISIC-2017_Training_Data, _Validation_Data or _Test_v2_Data"
+        )
     frame = pl.concat([_read_part(root, part) for part in parts], how="diagonal_relaxed")
-    require_files(root, frame["path"])
-    manifest = {"adapter": "isic2017", "lesion_ids": "image"}
-    return CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, manifest)
+    table = CaseTable(
+        case_frame(frame.to_dicts()), root, DIAGNOSES, {"adapter": "isic2017", "lesion_ids": "image"}
+    )
+    require_files(root, table.frame["path"])
+    return table
+
+
+def _truth_of(root: Path, part: str) -> Path:
+    return root / f"ISIC-2017_{part}_Part3_GroundTruth.csv"
 
 
 def _read_part(root: Path, part: str) -> pl.DataFrame:
     """Return the rows of one official part; without a truth table, of the images in its folder."""
     folder = root / f"ISIC-2017_{part}_Data"
-    truth_path = root / f"ISIC-2017_{part}_Part3_GroundTruth.csv"
+    truth_path = _truth_of(root, part)
     if truth_path.is_file():
         truth = read_table(truth_path, required=("image_id", *DIAGNOSES[1:]))
         label = one_hot_label(truth, DIAGNOSES[1:], path=truth_path, none="nevus")
@@ -61,4 +73,6 @@ def _with_metadata(frame: pl.DataFrame, beside: Path, folder: Path) -> pl.DataFr
         return frame
     table = read_table(path, required=("image_id", "age_approximate", "sex"))
     table = table.with_columns(numbers(table, "age_approximate", path=path).alias("age"))
-    return frame.join(table.select("image_id", "age", "sex"), on="image_id", how="left", maintain_order="left")
+    return frame.join(
+        table.select("image_id", "age", "sex"), on="image_id", how="left", maintain_order="left"
+    )

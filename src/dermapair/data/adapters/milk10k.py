@@ -18,7 +18,16 @@ from dermapair.errors import TableError
 
 DIAGNOSES = ("AKIEC", "BCC", "BEN_OTH", "BKL", "DF", "INF", "MAL_OTH", "MEL", "NV", "SCCKA", "VASC")
 VIEW_OF = {"clinical: close-up": "clinical", "dermoscopic": "dermoscopic"}
-_METADATA = ("lesion_id", "image_type", "isic_id", "age_approx", "sex", "skin_tone_class", "site")
+_METADATA = (
+    "lesion_id",
+    "image_type",
+    "isic_id",
+    "age_approx",
+    "sex",
+    "skin_tone_class",
+    "site",
+    "copyright_license",
+)
 
 
 def read(root: Path) -> CaseTable:
@@ -27,16 +36,17 @@ def read(root: Path) -> CaseTable:
     if not parts:
         raise TableError(f"{root}: expected MILK10k_Training_Metadata.csv or MILK10k_Test_Metadata.csv there")
     frame = pl.concat([_read_part(root, part) for part in parts], how="diagonal_relaxed")
-    require_files(root, frame["path"])
     manifest = {"adapter": "milk10k", "lesion_ids": "lesion", "skin_tone_scale": "MILK10k, 0 dark to 5 light"}
-    return CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, manifest)
+    table = CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, manifest)
+    require_files(root, table.frame["path"])
+    return table
 
 
 def _read_part(root: Path, part: str) -> pl.DataFrame:
     """Return the rows of one official part."""
     path = root / f"MILK10k_{part}_Metadata.csv"
     frame = read_table(path, required=_METADATA)
-    unknown = frame.with_row_index("row").filter(~pl.col("image_type").is_in(list(VIEW_OF)))
+    unknown = frame.with_row_index("row").filter(~pl.col("image_type").is_in(list(VIEW_OF)).fill_null(False))
     if len(unknown):
         row, value = unknown["row"][0] + 1, unknown["image_type"][0]
         raise TableError(f"{path}: row {row}: expected image_type {' or '.join(VIEW_OF)}, got {value!r}")
@@ -65,7 +75,11 @@ def _with_truth(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     joined = frame.join(truth, on="lesion_id", how="left", maintain_order="left")
     lost = truth.join(frame, on="lesion_id", how="anti")
     if len(lost) or joined["diagnosis"].has_nulls():
-        one = lost["lesion_id"][0] if len(lost) else joined.filter(pl.col("diagnosis").is_null())["lesion_id"][0]
+        one = (
+            lost["lesion_id"][0]
+            if len(lost)
+            else joined.filter(pl.col("diagnosis").is_null())["lesion_id"][0]
+        )
         raise TableError(f"{path}: lesion {one!r} is not in both this table and the metadata; complete them")
     return joined
 
@@ -74,4 +88,6 @@ def _with_supplement(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Join the supplement (full diagnosis, how it was confirmed) where there is one."""
     if not path.is_file():
         return frame
-    return frame.join(read_table(path, required=("isic_id",)), on="isic_id", how="left", maintain_order="left")
+    return frame.join(
+        read_table(path, required=("isic_id",)), on="isic_id", how="left", maintain_order="left"
+    )

@@ -1,0 +1,254 @@
+"""What a person who opens the report of a run must find in it, and what must not be there."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from dermapair.errors import RunError
+from dermapair.report import write_report
+from report.run_folder import CLASSES, LABELS, make_run, manifest
+
+VOID = {"meta", "br", "wbr", "link", "img", "hr", "input", "col"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("runs") / "run")
+    write_report(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run) -> str:
+    return (run / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def own(run, tmp_path) -> Path:
+    """A copy of the run that a test may change."""
+    return Path(shutil.copytree(run, tmp_path / "run"))
+
+
+def changed_json(path: Path, **changes: object) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | changes), encoding="utf-8")
+
+
+class Elements(HTMLParser):
+    """Collects start tags, visible text, and tags that are not closed in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.texts: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.texts.append(data)
+
+
+@pytest.fixture(scope="module")
+def elements(page) -> Elements:
+    parser = Elements()
+    parser.feed(page)
+    return parser
+
+
+def text_of(page: str) -> str:
+    parser = Elements()
+    parser.feed(page)
+    return re.sub(r"\s+", " ", " ".join(parser.texts))
+
+
+# --- numbers ---
+
+
+def test_every_metric_of_every_readout_stands_there_with_its_interval(run, page):
+    text = text_of(page)
+    for result in json.loads((run / "results.json").read_text(encoding="utf-8"))["readouts"].values():
+        for m in (entry for entry in result.values() if isinstance(entry, dict) and "value" in entry):
+            assert f"{m['value']:.3f} [{m['low']:.3f}, {m['high']:.3f}]" in text
+
+
+def test_every_class_stands_there_with_count_recall_and_auc(run, page):
+    text = text_of(page)
+    per_class = json.loads((run / "results.json").read_text(encoding="utf-8"))["readouts"]["both"][
+        "per_class"
+    ]
+    for name in CLASSES[:2]:
+        entry = per_class[name]
+        low, high = entry["recall_interval"]
+        assert f" {entry['n']} {entry['found']} {entry['recall']:.3f} [{low:.3f}, {high:.3f}]" in text
+        assert f"{entry['auc']:.3f} [{entry['auc_interval'][0]:.3f}, {entry['auc_interval'][1]:.3f}]" in text
+
+
+def test_a_class_without_cases_is_not_defined_instead_of_zero(page):
+    assert "absent 0 0 not defined not defined not defined not defined not defined" in text_of(page)
+    assert "No case at all: absent." in text_of(page)
+
+
+def test_no_figure_is_drawn_as_nan_or_none(page):
+    assert not re.search(r"\b(nan|None|NaN)\b", page)
+
+
+def test_the_headline_compares_with_naming_the_most_common_class(page):
+    assert "Always answering nevus, the most common class, would be right for 83.3%." in text_of(page)
+
+
+def test_the_bayes_limit_and_the_share_reached_are_shown_for_drawn_lesions(run, page):
+    both = json.loads((run / "results.json").read_text(encoding="utf-8"))["readouts"]["both"]
+    value = both["accuracy"]["value"]
+    assert f"both {value:.3f} 0.900 {value / 0.9:.3f}" in text_of(page)
+
+
+def test_a_bayes_limit_of_other_classes_is_not_shown(own):
+    changed_json(own / "model.json", diagnoses=[*CLASSES, "further"])
+    assert "Bayes" not in write_report(own).read_text(encoding="utf-8")
+
+
+def test_confusion_counts_add_up_to_the_lesions_of_all_readouts(page):
+    counts = re.findall(r'style="--share:[\d.]+">(\d+)</td>', page)
+    assert sum(map(int, counts)) == 4 * len(LABELS)
+
+
+def test_mistakes_are_wrong_and_sorted_by_confidence(run, page):
+    frame = pl.read_parquet(run / "predictions.parquet").filter(
+        pl.col("split") == "test", pl.col("readout") == "both"
+    )
+    p = frame.select(CLASSES).to_numpy()
+    wrong = [i for i in p.max(axis=1).argsort()[::-1] if CLASSES[p[i].argmax()] != frame["truth"][int(i)]]
+    listed = re.search(r'id="mistakes".*?</section>', page, re.DOTALL)[0]
+    assert re.findall(r"lesion_\d+", listed) == [frame["lesion_id"][int(i)] for i in wrong[:15]]
+
+
+# --- limits ---
+
+
+def test_limits_name_thin_classes_missing_views_and_unreadable_images(page):
+    text = text_of(page)
+    assert "fewer than 20: <b>x</b> (6)" in text
+    assert "3 without a clinical image" in text
+    assert "2 images could not be read" in text
+    assert "One training, with seed 7." in text
+
+
+def test_many_thin_classes_are_counted_instead_of_listed(own, monkeypatch):
+    monkeypatch.setattr("dermapair.report.limits.MOST_NAMED", 0)
+    text = text_of(write_report(own).read_text(encoding="utf-8"))
+    assert "1 of 3 classes, the rarest being <b>x</b> (6)" in text
+
+
+def test_results_on_validation_are_called_flattering(own):
+    changed_json(own / "results.json", split="val")
+    assert "they flatter the network" in write_report(own).read_text(encoding="utf-8")
+
+
+# --- safe to pass on ---
+
+
+def test_class_names_are_escaped(page):
+    assert "<b>x</b>" not in page
+    assert "&lt;b&gt;x&lt;/b&gt;" in page
+
+
+def test_nothing_is_loaded_from_outside(page, elements):
+    assert "http://" not in page
+    assert "https://" not in page
+    assert "@import" not in page
+    assert "url(" not in page.replace("url(#", "")
+    for tag, attrs in elements.tags:
+        assert tag not in ("script", "link", "iframe", "img")
+        assert all((attrs.get(key) or "#").startswith("#") for key in ("src", "href", "xlink:href"))
+
+
+def test_every_picture_says_what_it_shows(elements):
+    pictures = [attrs for tag, attrs in elements.tags if tag == "svg"]
+    assert len(pictures) > 5
+    assert all(attrs.get("aria-label") and attrs.get("role") == "img" for attrs in pictures)
+
+
+def test_every_element_is_closed_in_order(elements):
+    assert elements.open == []
+
+
+def test_no_folder_of_the_user_is_named(page):
+    assert "/home" not in page
+    assert "secret" not in page
+    assert "a b/" not in page
+    assert "net.safetensors" in page
+    assert "pic.jpg: empty" in page
+    assert "&#39;cases one&#39;" in page
+
+
+def test_every_table_scrolls_in_its_own_container(page):
+    assert page.count("<table") == len(re.findall(r'<div class="scroll"[^>]*>\s*<table', page))
+
+
+# --- writing ---
+
+
+def test_the_manifest_may_be_handed_over_before_it_is_written(tmp_path, page):
+    run = make_run(tmp_path / "run", finished=False)
+    path = write_report(run, manifest=manifest())
+    assert path == run / "report.html"
+    assert path.read_text(encoding="utf-8") == page
+    assert not (run / "manifest.json").exists()
+
+
+def test_an_unfinished_run_is_refused(tmp_path):
+    run = make_run(tmp_path / "run", finished=False)
+    with pytest.raises(RunError, match=r"expected a finished run with manifest\.json"):
+        write_report(run)
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.parametrize("name", ["results.json", "predictions.parquet"])
+@pytest.mark.parametrize(("content", "what"), [(b"broken", "it is damaged"), (None, "it is not there")])
+def test_a_damaged_run_is_refused_and_the_old_report_stays(own, name, content, what):
+    (own / name).unlink()
+    if content:
+        (own / name).write_bytes(content)
+    before = (own / "report.html").read_bytes()
+    with pytest.raises(RunError, match=f"{name}: expected this file of the run, but {what}"):
+        write_report(own)
+    assert (own / "report.html").read_bytes() == before
+
+
+def test_a_failed_write_leaves_the_old_report_whole(own, monkeypatch):
+    before = (own / "report.html").read_bytes()
+
+    def full(self, *args, **kwargs):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_report(own)
+    assert (own / "report.html").read_bytes() == before
+
+
+def test_a_run_without_a_journal_has_a_report_without_curves(own):
+    (own / "journal.jsonl").unlink()
+    assert "Learning rate</strong>" not in write_report(own).read_text(encoding="utf-8")
+
+
+def test_the_commands_name_the_run_s_own_split_and_size(page):
+    assert "dermapair data split &#39;cases one&#39; --val 0.2 --test 0.3 --seed 5" in page
+    assert "dermapair data prepare &#39;cases one&#39; --size 256" in page

@@ -33,7 +33,12 @@ def tables(draw: st.DrawFn) -> tuple[CaseTable, list[tuple[int, int]]]:
     lesion = draw(st.lists(st.integers(0, 50), min_size=n, max_size=n))
     names = draw(st.lists(st.sampled_from((*DIAGNOSES, None)), min_size=51, max_size=51))
     rows = [
-        row(f"i{i}", lesion_id=f"L{lesion[i]}", patient_id=None if p is None else f"P{p}", diagnosis=names[lesion[i]])
+        row(
+            f"i{i}",
+            lesion_id=f"L{lesion[i]}",
+            patient_id=None if p is None else f"P{p}",
+            diagnosis=names[lesion[i]],
+        )
         for i, p in enumerate(patient)
     ]
     pair = st.tuples(st.integers(0, n - 1), st.integers(0, n - 1))
@@ -123,9 +128,7 @@ def test_impossible_shares_are_refused(val: float, test: float) -> None:
         split_cases(lesions(20), val=val, test=test, seed=0)
 
 
-@pytest.mark.parametrize(
-    ("val", "test", "parts"), [(0, 0.2, {"train", "test"}), (0.2, 0, {"train", "val"})]
-)
+@pytest.mark.parametrize(("val", "test", "parts"), [(0, 0.2, {"train", "test"}), (0.2, 0, {"train", "val"})])
 def test_a_share_of_zero_gives_no_part(val: float, test: float, parts: set[str]) -> None:
     assert set(shares(split_cases(lesions(20), val=val, test=test, seed=0))) == parts
 

@@ -39,9 +39,13 @@ def test_squares_and_their_places_are_those_made_from_the_files(
         np.testing.assert_array_equal(made.square(i), files.square(i))
         stored, read = made.square_map(i), files.square_map(i)
         np.testing.assert_array_equal(stored.matrix, read.matrix)
-        assert (stored.source_size, stored.size) == (read.source_size, read.size) == (
-            (41 + 7 * i, 33 + 5 * (i % 3)),
-            (24, 24),
+        assert (
+            (stored.source_size, stored.size)
+            == (read.source_size, read.size)
+            == (
+                (41 + 7 * i, 33 + 5 * (i % 3)),
+                (24, 24),
+            )
         )
 
 

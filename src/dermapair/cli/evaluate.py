@@ -24,9 +24,12 @@ def evaluate(
     """Score predictions against the truth, with 95% intervals."""
     from dermapair.data.cases import read_cases
     from dermapair.evaluation import evaluate_file
-    from dermapair.inference.model import read_facts
 
-    task = read_facts(run).as_task() if run else None
+    task = None
+    if run:
+        from dermapair.inference.model import read_facts  # imports torch
+
+        task = read_facts(run).as_task()
     results = evaluate_file(predictions, read_cases(data), task=task, split=split or None)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")

@@ -177,7 +177,9 @@ class Recipe(Settings):
     @model_validator(mode="after")
     def _cut_fits(self) -> Recipe:
         if self.predict.input > self.data.size:
-            raise ValueError(f"predict.input ({self.predict.input}) must not exceed data.size ({self.data.size})")
+            raise ValueError(
+                f"predict.input ({self.predict.input}) must not exceed data.size ({self.data.size})"
+            )
         largest = round(self.augment.scale[1] * self.data.input)
         if largest > self.data.size:
             raise ValueError(

@@ -203,7 +203,15 @@ def _manifest(
             "cases": str(table.folder),
             **{key: table.manifest.get(key) for key in ("adapter", "split", "images", "lesions")},
             "bayes_accuracy": table.manifest.get("bayes_accuracy"),
+            "patients": table.frame["patient_id"].drop_nulls().n_unique() or None,
             "train_lesions": len(data.train),
+            "train_classes": dict(
+                zip(
+                    data.task.classes,
+                    np.bincount(data.train.labels, minlength=len(data.task.classes)).tolist(),
+                    strict=True,
+                )
+            ),
             "val_lesions": len(data.val),
             **dropped,
         },

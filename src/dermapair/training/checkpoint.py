@@ -52,9 +52,8 @@ def load_checkpoint(path: Path) -> dict[str, Any] | None:
     try:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise RunError(
-            f"{path}: damaged checkpoint ({str(error).splitlines()[0]}); delete the run and train again"
-        ) from error
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise RunError(f"{path}: damaged checkpoint ({reason}); delete the run and train again") from error
     return state
 
 

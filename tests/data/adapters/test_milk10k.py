@@ -134,7 +134,10 @@ def test_another_folder_and_another_adapter_are_refused(tmp_path: Path) -> None:
 def test_the_real_set_has_its_images_lesions_and_classes(shared: Path) -> None:
     table = import_cases("milk10k", shared / "data" / "milk10k")
     assert len(table.frame) == 8384
-    assert table.frame["view"].value_counts().sort("view").rows() == [("clinical", 4192), ("dermoscopic", 4192)]
+    assert table.frame["view"].value_counts().sort("view").rows() == [
+        ("clinical", 4192),
+        ("dermoscopic", 4192),
+    ]
     assert table.frame["split"].null_count() == 8384
     lesions = dict(table.frame.group_by("diagnosis").agg(pl.col("lesion_id").n_unique()).iter_rows())
     assert lesions == {

@@ -1,0 +1,248 @@
+"""`dermapair data` and the wrong use of `evaluate`: output, exit codes and errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from data.adapters.fake_isic2017 import write_isic2017
+from data.adapters.fake_milk10k import write_milk10k
+from data.tables import save, smooth_picture
+from dermapair.cli.main import main
+from dermapair.data.cases import read_cases
+
+
+class Cli:
+    """Runs commands in this process as the installed program does."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self.monkeypatch, self.capsys = monkeypatch, capsys
+
+    def __call__(self, *args: str | Path) -> tuple[int, str, str]:
+        """Return the exit code, standard output and standard error."""
+        self.capsys.readouterr()
+        self.monkeypatch.setattr(sys, "argv", ["dermapair", *map(str, args)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        out, err = self.capsys.readouterr()
+        return int(caught.value.code or 0), out, err
+
+    def json(self, *args: str | Path) -> dict:
+        """Return the object that `--json` prints last."""
+        code, out, err = self(*args, "--json")
+        assert code == 0, err
+        return json.loads(out.splitlines()[-1])
+
+    def refused(self, *args: str | Path, code: int = 2) -> str:
+        """Return the one line of an error."""
+        got, out, err = self(*args)
+        assert (got, out) == (code, ""), err
+        assert err.startswith("error: ")
+        assert "Traceback" not in err
+        assert err.count("\n") == 1, "one line"
+        return err
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Cli:
+    return Cli(monkeypatch, capsys)
+
+
+@pytest.fixture
+def cases(tmp_path: Path, cli: Cli) -> Path:
+    """A case folder of 24 lesions with a picture each, imported from a CSV."""
+    lines = ["dermoscopic,diagnosis"]
+    for i in range(24):
+        save(tmp_path / "images" / f"{i}.png", smooth_picture(i))
+        lines.append(f"images/{i}.png,{('NV', 'MEL')[i % 2]}")
+    (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
+    summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
+    assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24}
+    return tmp_path / "cases"
+
+
+def test_import_of_an_official_layout_gives_a_case_folder(tmp_path: Path, cli: Cli) -> None:
+    out = tmp_path / "cases"
+    milk = cli.json("data", "import", "milk10k", write_milk10k(tmp_path / "m"), "--out", out)
+    assert (milk["images"], milk["lesions"]) == (8, 4)
+    assert read_cases(out).manifest["adapter"] == "milk10k"
+    code, stdout, err = cli("data", "import", "isic2017", write_isic2017(tmp_path / "i"), "--out", out)
+    assert (code, stdout) == (0, "")
+    assert err == f"{out}: 6 images of 6 lesions, 3 diagnoses\n"
+    assert read_cases(out).manifest["adapter"] == "isic2017"
+
+
+def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:
+    args = ("data", "import", "phantom", "-", "--out", tmp_path / "p", "--lesions", "1", "--size", "64")
+    assert cli.json(*args)["images"] == 2
+    cases = read_cases(tmp_path / "p")
+    assert cases.path(0).is_file()
+    assert cases.frame["split"].to_list() == [None, None]
+
+
+def test_import_refuses_what_is_not_there_and_writes_nothing(tmp_path: Path, cli: Cli) -> None:
+    out = tmp_path / "cases"
+    to = ("--out", out)
+    assert "unknown adapter 'milk'; known: csv, " in cli.refused("data", "import", "milk", tmp_path, *to)
+    assert "expected a folder ISIC-2017_Training_Data" in cli.refused(
+        "data", "import", "isic2017", tmp_path / "none", *to
+    )
+    assert "it is not there" in cli.refused("data", "import", "csv", tmp_path / "none.csv", *to)
+    assert not out.exists()
+
+
+def test_import_lists_all_missing_files_and_writes_nothing(tmp_path: Path, cli: Cli) -> None:
+    root = write_isic2017(tmp_path / "i")
+    lost = sorted((root / "ISIC-2017_Training_Data").glob("*.jpg"))[:2]
+    for path in lost:
+        path.unlink()
+    code, _, err = cli("data", "import", "isic2017", root, "--out", tmp_path / "cases")
+    assert code == 2
+    assert err.splitlines()[1:] == [f"  ISIC-2017_Training_Data/{path.name}" for path in lost]
+    assert not (tmp_path / "cases").exists()
+
+
+def test_a_file_where_a_folder_should_be_is_one_line_and_exit_code_1(tmp_path: Path, cli: Cli) -> None:
+    (tmp_path / "cases").write_text("a file")
+    root = write_isic2017(tmp_path / "i")
+    assert "File exists" in cli.refused(
+        "data", "import", "isic2017", root, "--out", tmp_path / "cases", code=1
+    )
+
+
+def test_split_writes_the_shares_and_says_them(cases: Path, cli: Cli) -> None:
+    summary = cli.json("data", "split", cases, "--val", "0.25", "--test", "0.25", "--seed", "3")
+    counts = {line["split"]: line["lesions"] for line in summary["splits"]}
+    assert counts == {"train": 12, "val": 6, "test": 6}
+    assert summary["near_duplicates"] == 0
+    frame = read_cases(cases).frame
+    assert frame.group_by("split", "diagnosis").len().filter(split="test")["len"].to_list() == [3, 3]
+
+
+def test_split_keeps_near_duplicates_together_unless_told_not_to(cases: Path, cli: Cli) -> None:
+    for i in (5, 9, 14):
+        save(cases.parent / "images" / f"{i}.png", smooth_picture(1, (50, 40)))
+    assert cli.json("data", "split", cases)["near_duplicates"] == 6
+    split = read_cases(cases).frame["split"]
+    assert len({split[i] for i in (1, 5, 9, 14)}) == 1
+    assert cli.json("data", "split", cases, "--no-duplicates")["near_duplicates"] == 0
+
+
+def test_split_refuses_an_official_split_without_force(tmp_path: Path, cli: Cli) -> None:
+    out = tmp_path / "cases"
+    cli.json("data", "import", "isic2017", write_isic2017(tmp_path / "i"), "--out", out)
+    before = read_cases(out).frame
+    assert "--force" in cli.refused("data", "split", out)
+    assert read_cases(out).frame.equals(before)
+    assert cli("data", "split", out, "--val", "0.2", "--test", "0.2", "--force")[0] == 0
+    assert not read_cases(out).frame["split"].equals(before["split"])
+
+
+def test_split_refuses_impossible_shares(cases: Path, cli: Cli) -> None:
+    assert "expected shares in [0, 1)" in cli.refused("data", "split", cases, "--val", "0.6", "--test", "0.5")
+
+
+def test_prepare_makes_a_store_and_finds_it_again(cases: Path, cli: Cli) -> None:
+    first = cli.json("data", "prepare", cases, "--size", "32", "--workers", "2")
+    assert (first["images"], first["unreadable"]) == (24, {})
+    assert Path(first["store"]).is_relative_to(cases / "pixels")
+    assert cli.json("data", "prepare", cases, "--size", "32") == first
+    squash = cli.json("data", "prepare", cases, "--size", "32", "--fit", "squash")
+    assert squash["store"] != first["store"]
+    assert Path(cli.json("data", "prepare", cases, "--recipe", "demo")["store"]).name.startswith("crop-128-")
+
+
+def test_prepare_lists_bad_images_and_strict_fails(cases: Path, cli: Cli) -> None:
+    (cases.parent / "images" / "4.png").write_bytes(b"no picture")
+    summary = cli.json("data", "prepare", cases, "--size", "32")
+    assert list(summary["unreadable"]) == ["4_dermoscopic"]
+    code, _, err = cli("data", "prepare", cases, "--size", "32", "--strict")
+    assert code == 1
+    assert "cannot read 4_dermoscopic: " in err
+    assert err.splitlines()[-1] == "error: 1 images cannot be read; they are listed above"
+
+
+@pytest.mark.parametrize("command", ["split", "prepare"])
+def test_a_folder_that_is_no_case_folder_is_refused(tmp_path: Path, cli: Cli, command: str) -> None:
+    assert "expected a case folder" in cli.refused("data", command, tmp_path / "none")
+    assert "expected a case folder" in cli.refused("data", command, tmp_path)
+
+
+def test_prepare_refuses_an_unknown_fit_and_recipe(cases: Path, cli: Cli) -> None:
+    assert "--fit: expected crop or squash, got 'pad'" in cli.refused(
+        "data", "prepare", cases, "--fit", "pad"
+    )
+    assert "unknown recipe 'x'; known: " in cli.refused("data", "prepare", cases, "--recipe", "x")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["data", "prepare", "x", "--size", "0"],
+        ["data", "prepare", "x", "--size", "big"],
+        ["data", "prepare", "x", "--workers", "-1"],
+        ["data", "import", "csv", "x"],
+        ["data", "sort", "x"],
+        ["data", "split"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_is_exit_code_2_without_a_traceback(cli: Cli, args: list[str]) -> None:
+    code, out, err = cli(*args)
+    assert (code, out) == (2, "")
+    assert "Traceback" not in err
+    assert "Usage: " in err
+
+
+def test_evaluate_refuses_files_that_do_not_fit(cases: Path, cli: Cli, tmp_path: Path) -> None:
+    cli.json("data", "split", cases, "--no-duplicates")
+    to = ("--data", cases, "--out", tmp_path / "results.json")
+    predictions = tmp_path / "p.csv"
+
+    def refused(frame: dict[str, list], *more: str) -> str:
+        pl.DataFrame(frame).write_csv(predictions)
+        return cli.refused("evaluate", predictions, *to, *more)
+
+    good = {"lesion_id": ["0", "2"], "readout": ["both"] * 2, "MEL": [0.4, 0.5], "NV": [0.6, 0.5]}
+    assert "it is not there" in cli.refused("evaluate", tmp_path / "none.csv", *to)
+    assert "lacks the columns readout" in refused({k: v for k, v in good.items() if k != "readout"})
+    assert "the classes X are no diagnoses of the table" in refused(
+        {"X" if k == "NV" else k: v for k, v in good.items()}
+    )
+    assert "row 2 (lesion '2', readout 'both')" in refused({**good, "NV": [0.6, 0.6]})
+    assert "expected numbers in the column 'NV'" in refused({**good, "NV": ["a", "b"]})
+    assert "lesion '99'" in refused({**good, "lesion_id": ["0", "99"]})
+    assert "has no lesion" in refused(good, "--split", "dev")
+    assert "expected a case folder" in cli.refused(
+        "evaluate", predictions, "--data", tmp_path, "--out", tmp_path / "r.json"
+    )
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_evaluate_writes_results_of_predictions_that_fit(cases: Path, cli: Cli, tmp_path: Path) -> None:
+    cli.json("data", "split", cases, "--no-duplicates", "--val", "0.25", "--test", "0.25")
+    test = read_cases(cases).frame.filter(split="test")
+    p = [0.9 if name == "MEL" else 0.2 for name in test["diagnosis"]]
+    frame = pl.DataFrame(
+        {"lesion_id": test["lesion_id"], "readout": "both", "MEL": p, "NV": [1 - x for x in p]}
+    )
+    frame.write_csv(tmp_path / "p.csv")
+    out = tmp_path / "deep" / "results.json"
+    results = cli.json("evaluate", tmp_path / "p.csv", "--data", cases, "--out", out)["results"]
+    assert json.loads(out.read_text()) == results
+    assert (results["split"], results["n_lesions"], results["classes"]) == ("test", 6, ["MEL", "NV"])
+    assert results["readouts"]["both"]["accuracy"]["value"] == 1.0
+    assert results["missing_view"] == {"clinical": 6, "dermoscopic": 0}
+
+
+def test_the_program_itself_exits_with_2_and_one_line() -> None:
+    command = [sys.executable, "-m", "dermapair.cli.main", "data", "split", "no-such-folder"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: no-such-folder: expected a case folder")
+    assert done.stderr.count("\n") == 1

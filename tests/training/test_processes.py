@@ -1,0 +1,128 @@
+"""Whole processes: one that is killed and resumed, and two that train together."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from dermapair.training.checkpoint import read_lines
+
+pytestmark = pytest.mark.slow
+
+TINY = """
+name = "processes"
+[task.groups]
+cancer = ["melanoma", "bcc", "scc"]
+benign = ["*"]
+[data]
+size = 56
+input = 48
+[network]
+kind = "triple"
+backbone = "squeezenet1_1"
+weights = "none"
+[train]
+metric = "log_loss"
+precision = "fp32"
+"""
+KILLED = [
+    *("train.epochs=5", "train.batch_size=4", "train.ema=0.8", "network.dropout=0.3", "optimizer.name=adamw"),
+    *("optimizer.lr=0.001", "augment.mirror=true", "augment.rotate90=true", "augment.crop=random"),
+    *("augment.brightness=0.2", "schedule.warmup_epochs=1"),
+]
+PAIRED = [
+    *(
+        "train.epochs=2",
+        "train.batch_size=6",
+        "optimizer.name=sgd",
+        "optimizer.lr=0.01",
+        "augment.mirror=true",
+    ),
+    *("network.joint_batch_norm=false", "loss.class_weights=sqrt", "optimizer.clip_norm=1.0"),
+]
+
+
+def command(cases: Path, out: Path, settings: list[str], *more: str) -> list[str]:
+    recipe = out.parent / "tiny.toml"
+    recipe.write_text(TINY, encoding="utf-8")
+    keys = [part for setting in settings for part in ("--set", setting)]
+    start = [sys.executable, "-m", "dermapair.cli.main", "train", str(recipe), "--data", str(cases)]
+    return [*start, "--out", str(out), "--accelerator", "cpu", *keys, *more]
+
+
+def environment() -> dict[str, str]:
+    source = Path(__file__).resolve().parents[2] / "src"
+    return {**os.environ, "PYTHONPATH": str(source), "OMP_NUM_THREADS": "1"}
+
+
+def finish(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        arguments, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def kill_after(arguments: list[str], journal: Path, *, epochs: int) -> None:
+    """Start a training and send SIGKILL when its journal has so many lines."""
+    with subprocess.Popen(arguments, env=environment(), stderr=subprocess.PIPE, text=True) as process:
+        end = time.monotonic() + 300
+        while process.poll() is None and time.monotonic() < end:
+            if len(read_lines(journal)) >= epochs:
+                break
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        assert process.wait() == -signal.SIGKILL, process.stderr and process.stderr.read()
+
+
+def figures(run: Path) -> list[dict[str, object]]:
+    return [
+        {k: line[k] for k in ("epoch", "lr", "loss", "val", "best_epoch")}
+        for line in read_lines(run / "journal.jsonl")
+    ]
+
+
+def test_a_killed_run_resumes_to_the_very_same_weights(cases: Path, tmp_path: Path) -> None:
+    finish(command(cases, tmp_path / "unbroken", KILLED))
+    broken = tmp_path / "broken"
+    kill_after(command(cases, broken, KILLED), broken / "journal.jsonl", epochs=2)
+    assert not (broken / "manifest.json").exists()
+    finish(command(cases, broken, KILLED, "--resume"))
+    assert (broken / "model.safetensors").read_bytes() == (
+        tmp_path / "unbroken" / "model.safetensors"
+    ).read_bytes()
+    assert figures(broken) == figures(tmp_path / "unbroken")
+    assert len(figures(broken)) == 5
+    refused = subprocess.run(
+        command(cases, broken, KILLED, "--resume"),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert refused.returncode == 1
+    assert "holds a finished run" in refused.stderr and "Traceback" not in refused.stderr
+
+
+def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> None:
+    """Some lesions lack a view, so the processes have different numbers of each readout."""
+    finish(command(cases, tmp_path / "one", PAIRED))
+    done = finish(command(cases, tmp_path / "two", PAIRED, "--devices", "2", "--json"))
+    assert json.loads(done.stdout)["results"]["readouts"]["both"]  # one process prints, and only that
+    for one, two in zip(figures(tmp_path / "one"), figures(tmp_path / "two"), strict=True):
+        assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
+        for readout, values in one["val"].items():
+            assert two["val"][readout]["log_loss"] == pytest.approx(values["log_loss"], rel=1e-4)
+    single, pair = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
+    for name, value in single.items():
+        torch.testing.assert_close(pair[name], value, atol=1e-5, rtol=1e-4)
+    assert (tmp_path / "two" / "manifest.json").is_file()

@@ -3,7 +3,7 @@
 Three things take turns in one process, several times over: steps on one batch that stays in memory; steps fed
 from the prepared store with mirroring only; steps fed with the recipe's whole augmentation. Ratios come first.
 
-    python benchmarks/training_rate.py CASES [--recipe milk10k] [--rounds 3] [--set KEY=VALUE]
+python benchmarks/training_rate.py CASES [--recipe milk10k] [--rounds 3] [--set KEY=VALUE] [--default-malloc]
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from dermapair.data.cases import read_cases
 from dermapair.data.lesions import Batch, select_lesions
 from dermapair.data.store import prepare
 from dermapair.data.task import build_task
+from dermapair.inference.allocator import keep_freed_memory
 from dermapair.models import build_network
 from dermapair.training.feeding import epoch_steps, read_ahead
-from dermapair.training.loop import Logits, _train_step
+from dermapair.training.loop import _train_step
 from dermapair.training.losses import PairLoss
 from dermapair.training.optimise import build_optimizer, training_mode
+from dermapair.training.state import Logits
 
 STEPS = 12
 MIRROR = AugmentSettings(mirror=True)
@@ -40,7 +42,10 @@ def main() -> None:
     parser.add_argument("--recipe", default="milk10k")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--set", action="append", default=[])
+    parser.add_argument("--default-malloc", action="store_true", help="do not keep freed memory")
     arguments = parser.parse_args()
+    if not arguments.default_malloc:
+        keep_freed_memory()
     table = read_cases(arguments.cases)
     rates: dict[str, list[float]] = {}
     for precision in ("bf16", "fp32"):

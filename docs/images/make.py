@@ -27,7 +27,11 @@ def main() -> None:
             lesion = next(row["lesion_id"] for row in rows if row["diagnosis"] == diagnosis)
             of = {row["view"]: row["path"] for row in rows if row["lesion_id"] == lesion}
             pictures = [np.asarray(Image.open(Path(folder) / of[view])) for view in VIEWS]
-            columns.append(np.vstack([np.pad(p, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255) for p in pictures]))
+            columns.append(
+                np.vstack(
+                    [np.pad(p, ((0, GAP_PX), (0, GAP_PX), (0, 0)), constant_values=255) for p in pictures]
+                )
+            )
         Image.fromarray(np.hstack(columns)).save(Path(__file__).with_name("phantoms.jpg"), quality=88)
 
 

@@ -22,7 +22,9 @@ from dermapair.models import BACKBONES
 from dermapair.training import checkpoint as checkpoint_module
 from dermapair.training.checkpoint import load_checkpoint, read_lines
 from dermapair.training.feeding import epoch_steps
-from dermapair.training.loop import Trained, TrainingData, readout_weights, train
+from dermapair.training.loop import train
+from dermapair.training.state import Trained, TrainingData
+from dermapair.training.validation import readout_weights, score_all
 from models.tiny import tiny_network, tiny_trunk
 from training.phantoms import Spoiled, tiny_recipe, training_data
 
@@ -115,8 +117,9 @@ def test_the_best_epoch_is_kept(metric: str, best: Callable[..., float], cases: 
     values = [line["val"]["both"][metric] for line in read_lines(tmp_path / "journal.jsonl")]
     assert trained.value == best(values)
     assert trained.epoch == values.index(best(values)) + 1  # the first of equals
-    labels = training_data(cases, recipe).val.labels
-    assert METRICS[metric](labels, trained.val.probabilities["both"]) == pytest.approx(trained.value)
+    data = training_data(cases, recipe)
+    scores = score_all(trained.scorer, data.val, data.source)
+    assert METRICS[metric](data.val.labels, scores.probabilities["both"]) == pytest.approx(trained.value)
     assert not any(module.training for module in trained.scorer.network.modules())
 
 
@@ -400,5 +403,6 @@ def test_the_tables_own_diagnoses_are_classes_where_the_recipe_groups_nothing(
 ) -> None:
     recipe = tiny_recipe(task={"groups": {}}, train={"epochs": 1, "metric": "accuracy"})
     trained = run(recipe, cases, tmp_path)
-    assert trained.scorer.classes == training_data(cases, recipe).task.diagnoses
-    assert trained.val.probabilities["both"].shape == (7, 15)
+    data = training_data(cases, recipe)
+    assert trained.scorer.classes == data.task.diagnoses
+    assert score_all(trained.scorer, data.val, data.source).probabilities["both"].shape == (7, 15)

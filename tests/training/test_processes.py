@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -113,8 +115,23 @@ def test_a_killed_run_resumes_to_the_very_same_weights(cases: Path, tmp_path: Pa
     assert "holds a finished run" in refused.stderr and "Traceback" not in refused.stderr
 
 
+def with_a_lost_lesion(cases: Path, folder: Path) -> tuple[Path, str]:
+    """Copy the case folder; of a training lesion with one view, that file is damaged."""
+    copy = shutil.copytree(cases, folder)
+    rows = pl.read_parquet(copy / "cases.parquet").filter(pl.col("split") == "train")
+    alone = (
+        rows.group_by("lesion_id")
+        .agg(pl.len(), pl.col("path").first())
+        .filter(pl.col("len") == 1)
+        .sort("path")
+    )
+    (copy / alone["path"][0]).write_bytes(b"no image")
+    return copy, alone["lesion_id"][0]
+
+
 def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> None:
-    """Some lesions lack a view, so the processes have different numbers of each readout."""
+    """Some lesions lack a view, and one has no readable image, so that a process has nothing in that step."""
+    cases, lost = with_a_lost_lesion(cases, tmp_path / "cases")
     finish(command(cases, tmp_path / "one", PAIRED))
     done = finish(command(cases, tmp_path / "two", PAIRED, "--devices", "2", "--json"))
     assert json.loads(done.stdout)["results"]["readouts"]["both"]  # one process prints, and only that
@@ -126,3 +143,5 @@ def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> N
     for name, value in single.items():
         torch.testing.assert_close(pair[name], value, atol=1e-5, rtol=1e-4)
     assert (tmp_path / "two" / "manifest.json").is_file()
+    journal = read_lines(tmp_path / "one" / "journal.jsonl")
+    assert {lesion for line in journal for lesion in line["unreadable"]} == {lost}

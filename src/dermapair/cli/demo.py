@@ -16,8 +16,10 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Everything, end to end, on drawn lesions whose best possible accuracy is known."""
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.demo import run_demo
 
+    keep_freed_memory()
     with progress("train") as tick:
         summary = run_demo(
             out,

@@ -22,6 +22,7 @@ def doctor(
     import torch
 
     from dermapair.config import NetworkSettings
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.inference.precision import choose_precision, measure_precision
     from dermapair.models import build_network
     from dermapair.models.weights import WEIGHTS_FOLDER
@@ -36,6 +37,7 @@ def doctor(
     say(f"python {platform.python_version()} on {platform.platform()}")
     say(", ".join(f"{name} {v}" for name, v in versions.items()))
     say(f"device {device}, {os.cpu_count()} cores, {torch.get_num_threads()} threads")
+    say(f"freed memory is kept for speed: {'yes' if keep_freed_memory() else 'no, only glibc on Linux can'}")
     say(f"weights folder {WEIGHTS_FOLDER}: {os.environ.get(WEIGHTS_FOLDER) or 'not set'}")
     network = build_network(NetworkSettings(kind="share", backbone=backbone, weights="none"), 10).to(device)
     network = network.to(memory_format=torch.channels_last)

@@ -30,6 +30,7 @@ def predict(
     from dermapair.data.cases import read_cases
     from dermapair.data.loose import folder_cases, one_lesion
     from dermapair.errors import DermapairError, UsageError
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.inference.predictor import load
     from dermapair.inference.stream import write_predictions
 
@@ -41,6 +42,7 @@ def predict(
         )
     if split and not data:
         raise UsageError("--split: expected a case folder with it, got none; give --data")
+    keep_freed_memory()
     predictor = load(run, device=device, precision=precision)
     if data:
         table = read_cases(data)

@@ -23,8 +23,10 @@ def train(
     """Train a recipe on a case folder, then evaluate it and write its report."""
     from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.experiment import run_experiment
 
+    keep_freed_memory()
     loaded = load_recipe(recipe, overrides=set_)
     with progress("train") as tick:
         results = run_experiment(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -152,9 +153,11 @@ def prepare(
     folder = table.folder / "pixels" / store_key(table, settings)
     folder.mkdir(parents=True, exist_ok=True)
     n = len(table.frame)
-    pixels = _open_array(folder / "pixels.npy", (n, settings.size, settings.size, 3))
     parts = folder / "parts"
+    if not (folder / "pixels.npy").is_file():
+        shutil.rmtree(parts, ignore_errors=True)  # marks of progress without the pixels that they mark
     parts.mkdir(exist_ok=True)
+    pixels = _open_array(folder / "pixels.npy", (n, settings.size, settings.size, 3))
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, n, CHUNK):
             part = parts / f"{start:09d}.json"

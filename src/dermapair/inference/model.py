@@ -124,7 +124,7 @@ def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[S
         raise RunError(f"{path}: expected the weights there; copy the whole run folder") from None
     except (OSError, SafetensorError, RuntimeError) as error:
         raise RunError(
-            f"{path}: these weights do not fit model.json: {str(error).splitlines()[0]}"
+            f"{path}: these weights do not fit model.json: {' '.join(str(error).split())[:300]}"
         ) from error
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
     scorer = Scorer(

@@ -23,10 +23,12 @@ from dermapair.data.task import UNKNOWN, build_task
 from dermapair.errors import LeakError, TableError
 from dermapair.evaluation import evaluate, truth_of
 from dermapair.inference.model import ModelFacts, save_model
-from dermapair.inference.scores import Scores, concatenate, scores_frame
+from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
 from dermapair.training.fit import fit_weights
-from dermapair.training.loop import OnStep, Report, Trained, TrainingData, train
+from dermapair.training.loop import OnStep, Report, train
+from dermapair.training.state import Trained, TrainingData
+from dermapair.training.validation import score_all
 from dermapair.types import VIEWS, View
 
 SCHEMA_VERSION = 1
@@ -118,7 +120,8 @@ def _fitted(trained: Trained, data: TrainingData) -> Trained:
     """Fit the weights of `both` on validation where the recipe asks for it."""
     if trained.recipe.network.combine != "fitted":
         return trained
-    each = {r: p for r, p in trained.val.probabilities.items() if r != "both"}
+    scores = score_all(trained.scorer, data.val, data.source)
+    each = {r: p for r, p in scores.probabilities.items() if r != "both"}
     weights = fit_weights(each, data.val.labels)
     return replace(trained, scorer=replace(trained.scorer, weights=weights))
 
@@ -155,7 +158,7 @@ def _predict_and_evaluate(
         if split not in table.frame["split"].unique():
             continue
         lesions = select_lesions(table, data.task, split=split, views=trained.scorer.network.views)
-        scores = concatenate(list(trained.scorer.score(lesions, data.source)))
+        scores = score_all(trained.scorer, lesions, data.source)
         frames.append(_with_truth(scores, lesions, data.task.classes, split))
         if (lesions.labels != UNKNOWN).any():
             truth = truth_of(table, data.task, split=split)

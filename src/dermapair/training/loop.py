@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,13 +21,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dermapair.config import Recipe, to_toml
-from dermapair.data.lesions import Batch, Lesions
-from dermapair.data.store import PixelSource
-from dermapair.data.task import Task
+from dermapair.data.lesions import Batch
 from dermapair.errors import RecipeError, TrainingError, unknown_choice
-from dermapair.inference.forward import Scorer, autocast, to_tensor
+from dermapair.inference.forward import to_tensor
 from dermapair.inference.precision import choose_precision, measure_precision
-from dermapair.inference.scores import Scores, concatenate
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
 from dermapair.training.checkpoint import append_line, save_checkpoint, write_whole
@@ -35,90 +32,14 @@ from dermapair.training.feeding import epoch_steps, read_ahead
 from dermapair.training.files import data_key, open_run, with_precision
 from dermapair.training.losses import PairLoss
 from dermapair.training.optimise import build_optimizer, freeze, lr_factor, set_lr, training_mode
+from dermapair.training.state import Logits, State, Trained, TrainingData
 from dermapair.training.unfold import unfold_batch_norm
+from dermapair.training.validation import chosen_value, score_all, scorer_of, validation_metrics
 from dermapair.types import VIEWS
 
 Report = Callable[[dict[str, Any]], None]
 OnStep = Callable[[int, int, int], None]
 """Called with epoch, steps done and steps in the epoch."""
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What the loop reads: training and validation lesions, all with a label, and their pixels."""
-
-    task: Task
-    train: Lesions
-    val: Lesions
-    source: PixelSource
-
-
-@dataclass(frozen=True)
-class Trained:
-    """The network of the best epoch.
-
-    Attributes:
-        scorer: the network, in eval mode, with the readouts weighted equally in `both`.
-        recipe: resolved; `train.precision` is what was used.
-        epoch: the best one, from 1.
-        value: its validation metric.
-        val: scores of the validation lesions with that network.
-        fabric: the processes; only the first one should write files.
-    """
-
-    scorer: Scorer
-    recipe: Recipe
-    epoch: int
-    value: float
-    val: Scores
-    fabric: Fabric
-
-
-@dataclass
-class State:
-    """What changes while training, and what a checkpoint holds."""
-
-    network: PairNet
-    optimizer: torch.optim.Optimizer
-    average: AveragedModel
-    epoch: int = 0
-    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "value": float("nan"), "state": {}})
-
-    def load(self, checkpoint: Mapping[str, Any]) -> None:
-        """Go back to a checkpoint."""
-        for name in ("network", "optimizer", "average"):
-            getattr(self, name).load_state_dict(checkpoint[name])
-        self.epoch, self.best = checkpoint["epoch"], checkpoint["best"]
-
-    def as_checkpoint(self) -> dict[str, Any]:
-        """Return tensors and plain values."""
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "average")}
-        return {**parts, "epoch": self.epoch, "best": self.best}
-
-
-class Logits(nn.Module):
-    """A network in its precision whose outputs are plain dictionaries, which every strategy carries."""
-
-    def __init__(self, network: PairNet, precision: str, device: torch.device) -> None:
-        super().__init__()
-        self.network = network
-        self.precision = precision
-        self.device = device
-
-    def forward(
-        self, images: Mapping[str, Tensor], rows: Mapping[str, Tensor]
-    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-        """Return the fields `logits` and `rows` of `models.Output`, and the cost of nothing.
-
-        That is 0; where no image could be read it hangs on a parameter, so that this process can take part in
-        the backward pass that the others wait for.
-        """
-        with autocast(self.device, self.precision):
-            output = self.network(images, rows)
-        if output.logits:
-            return output.logits, output.rows, torch.zeros((), device=self.device)
-        first = next(p for p in self.network.parameters() if p.requires_grad)
-        return output.logits, output.rows, first.sum() * 0
 
 
 def train(
@@ -212,11 +133,11 @@ def _run(
         began = time.perf_counter()
         # Epochs are compared without averaging over orientations, which would cost as much as training.
         one_view = recipe.predict.model_copy(update={"views": 1})
-        scorer = replace(_scorer(recipe, data.task, kept, fabric), predict=one_view)
+        scorer = replace(scorer_of(recipe, data.task, kept, fabric), predict=one_view)
         scores = score_all(scorer, data.val, data.source)
         # The first process decides: the others' batch norm has seen other images.
         metrics = fabric.broadcast(validation_metrics(scores, data.val.labels))
-        value = _value(metrics, recipe, data, epoch=state.epoch)
+        value = chosen_value(metrics, recipe, data, epoch=state.epoch)
         if not state.best["epoch"] or direction * value > direction * state.best["value"]:
             state.best = {"epoch": state.epoch, "value": value, "state": _copy(kept)}
         seconds = round(time.perf_counter() - began, 3)
@@ -229,30 +150,8 @@ def _run(
         fabric.barrier()
 
     network.load_state_dict(state.best["state"])
-    scorer = _scorer(recipe, data.task, network.eval(), fabric)
-    scores = score_all(scorer, data.val, data.source)
-    return Trained(scorer, recipe, state.best["epoch"], state.best["value"], scores, fabric)
-
-
-def _value(
-    metrics: Mapping[str, Mapping[str, float]], recipe: Recipe, data: TrainingData, *, epoch: int
-) -> float:
-    """Return the number that chooses the epoch; refuse one that says nothing."""
-    readout, metric = recipe.train.readout, recipe.train.metric
-    if readout not in metrics:
-        raise TrainingError(
-            f"no validation lesion has a finite score of the readout {readout!r} after epoch {epoch}: either "
-            f"none has the views that it needs (choose another train.readout), or the weights grew without "
-            f"bounds (lower optimizer.lr, or set optimizer.clip_norm)"
-        )
-    value = metrics[readout][metric]
-    if not np.isfinite(value):
-        raise TrainingError(
-            f"the validation metric {readout} {metric} is not defined: the validation part has "
-            f"{np.bincount(data.val.labels, minlength=len(data.task.classes)).tolist()} lesions of the "
-            f"classes {', '.join(data.task.classes)}; split the data again, or choose another train.metric"
-        )
-    return value
+    scorer = scorer_of(recipe, data.task, network.eval(), fabric)
+    return Trained(scorer, recipe, state.best["epoch"], state.best["value"], fabric)
 
 
 def _train_epoch(
@@ -368,35 +267,6 @@ def _settle_precision(
     batch = min(recipe.train.batch_size, 8)
     rates = measure_precision(network, side=recipe.data.input, batch_size=batch, train=True)
     return with_precision(recipe, fabric.broadcast(choose_precision(rates)))
-
-
-def _scorer(recipe: Recipe, task: Task, network: PairNet, fabric: Fabric) -> Scorer:
-    weights = readout_weights(recipe, network)
-    precision = recipe.train.precision
-    return Scorer(network, task.classes, recipe.data, recipe.predict, weights, fabric.device, precision)
-
-
-def readout_weights(recipe: Recipe, network: PairNet) -> dict[str, float]:
-    """Return the weight of each readout in `both`; "fitted" ones are equal until they are fitted."""
-    by_loss = recipe.network.combine == "loss"
-    return {r: recipe.loss.alpha if by_loss and r == "cross" else 1.0 for r in network.readouts}
-
-
-def score_all(scorer: Scorer, lesions: Lesions, source: PixelSource) -> Scores:
-    """Return the scores of all lesions at once."""
-    return concatenate(list(scorer.score(lesions, source)))
-
-
-def validation_metrics(
-    scores: Scores, labels: np.ndarray[Any, np.dtype[np.int64]]
-) -> dict[str, dict[str, float]]:
-    """Return every scalar metric by readout, over the lesions that have it."""
-    result = {}
-    for readout, p in scores.probabilities.items():
-        present = ~np.isnan(p[:, 0])
-        if present.any():
-            result[readout] = {name: metric(labels[present], p[present]) for name, metric in METRICS.items()}
-    return result
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

@@ -68,7 +68,7 @@ def _take_statistics(layer: nn.BatchNorm2d, total: Tensor, squares: Tensor, coun
     assert layer.running_mean is not None and layer.running_var is not None
     before = layer.weight.detach().double() / (layer.running_var.double() + layer.eps).sqrt()
     with torch.no_grad():
-        layer.bias += (before * mean).to(layer.bias.dtype)
+        layer.bias.add_((before * mean).to(layer.bias.dtype))
         layer.weight.copy_(before * (variance + layer.eps).sqrt())
         layer.running_mean.copy_(mean)
         layer.running_var.copy_(variance)

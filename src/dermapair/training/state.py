@@ -1,0 +1,95 @@
+"""What training reads, what changes while it runs, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from lightning.fabric import Fabric
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
+
+from dermapair.config import Recipe
+from dermapair.data.lesions import Lesions
+from dermapair.data.store import PixelSource
+from dermapair.data.task import Task
+from dermapair.inference.forward import Scorer, autocast
+from dermapair.models import PairNet
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What the loop reads: training and validation lesions, all with a label, and their pixels."""
+
+    task: Task
+    train: Lesions
+    val: Lesions
+    source: PixelSource
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The network of the best epoch.
+
+    Attributes:
+        scorer: the network, in eval mode, with the readouts weighted equally in `both`.
+        recipe: resolved; `train.precision` is what was used.
+        epoch: the best one, from 1.
+        value: its validation metric.
+        fabric: the processes; only the first one should write files.
+    """
+
+    scorer: Scorer
+    recipe: Recipe
+    epoch: int
+    value: float
+    fabric: Fabric
+
+
+@dataclass
+class State:
+    """What changes while training, and what a checkpoint holds."""
+
+    network: PairNet
+    optimizer: torch.optim.Optimizer
+    average: AveragedModel
+    epoch: int = 0
+    best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "value": float("nan"), "state": {}})
+
+    def load(self, checkpoint: Mapping[str, Any]) -> None:
+        """Go back to a checkpoint."""
+        for name in ("network", "optimizer", "average"):
+            getattr(self, name).load_state_dict(checkpoint[name])
+        self.epoch, self.best = checkpoint["epoch"], checkpoint["best"]
+
+    def as_checkpoint(self) -> dict[str, Any]:
+        """Return tensors and plain values."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "average")}
+        return {**parts, "epoch": self.epoch, "best": self.best}
+
+
+class Logits(nn.Module):
+    """A network in its precision whose outputs are plain dictionaries, which every strategy carries."""
+
+    def __init__(self, network: PairNet, precision: str, device: torch.device) -> None:
+        super().__init__()
+        self.network = network
+        self.precision = precision
+        self.device = device
+
+    def forward(
+        self, images: Mapping[str, Tensor], rows: Mapping[str, Tensor]
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
+        """Return the fields `logits` and `rows` of `models.Output`, and the cost of nothing.
+
+        That is 0; where no image could be read it hangs on a parameter, so that this process can take part in
+        the backward pass that the others wait for.
+        """
+        with autocast(self.device, self.precision):
+            output = self.network(images, rows)
+        if output.logits:
+            return output.logits, output.rows, torch.zeros((), device=self.device)
+        first = next(p for p in self.network.parameters() if p.requires_grad)
+        return output.logits, output.rows, first.sum() * 0

@@ -1,9 +1,9 @@
 """How close training comes to the rate of the same network on tensors already in memory.
 
 Three things take turns in one process, several times over: steps on one batch that stays in memory; steps fed
-from the prepared store with mirroring only; steps fed with the recipe's whole augmentation. Ratios come first.
+Three things take turns in one process, several times over: steps on one batch that stays in memory, steps fed
 
-python benchmarks/training_rate.py CASES [--recipe milk10k] [--rounds 3] [--set KEY=VALUE] [--default-malloc]
+    python benchmarks/training_rate.py CASES [--recipe milk10k] [--set KEY=VALUE] [--default-malloc]
 """
 
 from __future__ import annotations

@@ -65,6 +65,8 @@ def test_the_table_has_a_row_for_each_readout_that_a_lesion_has() -> None:
     frame = scores_frame(Scores(("a", "b"), ("x", "y"), p, p))
     assert frame.columns == ["lesion_id", "readout", "x", "y"]
     assert frame.rows() == [("a", "clinical", 0.8, 0.2), ("a", "both", 0.8, 0.2)]
+    late = {"clinical": np.array([NAN, NAN]), "both": np.array([A, NAN])}
+    assert scores_frame(Scores(("a", "b"), ("x", "y"), late, late)).rows() == [("a", "both", 0.8, 0.2)]
     nothing = scores_frame(Scores(("b",), ("x", "y"), {"both": NAN[None]}, {"both": NAN[None]}))
     assert nothing.rows() == []
 

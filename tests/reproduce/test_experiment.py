@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -186,8 +187,6 @@ def test_a_lesion_in_two_splits_never_gets_this_far(cases: Path) -> None:
 
 
 def test_a_prepared_store_with_a_bad_image_trains_without_it(cases: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(cases, tmp_path / "cases", ignore=shutil.ignore_patterns("pixels"))
     table = read_cases(copy)
     row = table.frame.with_row_index("row").filter(split="train")["row"][0]

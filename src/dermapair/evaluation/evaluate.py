@@ -48,6 +48,7 @@ class Truth:
         labels: lesion id -> class index, UNKNOWN where the diagnosis is null.
         groups: lesion id -> a number equal for lesions of one patient.
         missing_view: view -> how many of the lesions lack it.
+        dropped: lesions of the part whose diagnosis the task leaves out.
     """
 
     split: str
@@ -55,6 +56,7 @@ class Truth:
     labels: dict[str, int]
     groups: dict[str, int]
     missing_view: dict[str, int]
+    dropped: frozenset[str] = frozenset()
 
 
 def truth_of(table: CaseTable, task: Task, *, split: str | None) -> Truth:
@@ -67,7 +69,14 @@ def truth_of(table: CaseTable, task: Task, *, split: str | None) -> Truth:
         dict(zip(lesions.ids, lesions.labels.tolist(), strict=True)),
         dict(zip(lesions.ids, lesions.groups.tolist(), strict=True)),
         missing,
+        frozenset(_lesions_of(table, split)) - frozenset(lesions.ids),
     )
+
+
+def _lesions_of(table: CaseTable, split: str | None) -> pl.Series:
+    """Return the lesion ids of a split, all of them for None."""
+    frame = table.frame if split is None else table.frame.filter(pl.col("split") == split)
+    return frame["lesion_id"]
 
 
 def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str | None) -> dict[str, Any]:
@@ -113,7 +122,7 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
 
     Args:
         scores: by readout, the lesion ids and their (n, K) probabilities.
-        truth: labels; lesions without one are left out and counted.
+        truth: labels; lesions without one, or that the task drops, are left out and counted.
         n_samples: bootstrap samples.
         seed: of the bootstrap.
 
@@ -124,7 +133,8 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
         TableError: a predicted lesion is not in the table's split, or none has a label.
     """
     for readout, (ids, _) in scores.items():
-        strange = next((lesion for lesion in ids if lesion not in truth.labels), None)
+        known = truth.labels.keys() | truth.dropped
+        strange = next((lesion for lesion in ids if lesion not in known), None)
         if strange is not None:
             raise TableError(
                 f"lesion {strange!r} (readout {readout}) is not in split {truth.split!r} of the table"
@@ -143,6 +153,7 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
         },
         "not_predicted": sorted(set(labelled) - predicted),
         "without_truth": len(truth.labels) - len(labelled),
+        "outside_the_task": len(predicted & truth.dropped),
         "readouts": {
             readout: _readout(ids, p, truth, n_samples=n_samples, seed=seed)
             for readout, (ids, p) in scores.items()
@@ -155,14 +166,14 @@ def _readout(
     ids: Sequence[str], probabilities: Array, truth: Truth, *, n_samples: int, seed: int
 ) -> dict[str, Any]:
     """Return the results of one readout."""
-    labels = np.array([truth.labels[lesion] for lesion in ids], dtype=np.int64)
+    labels = np.array([truth.labels.get(lesion, UNKNOWN) for lesion in ids], dtype=np.int64)
     known = labels != UNKNOWN
     if not known.any():
         raise TableError(
             f"no predicted lesion of split {truth.split!r} has a diagnosis; nothing can be scored"
         )
     labels, p = labels[known], probabilities[known]
-    groups = np.array([truth.groups[lesion] for lesion in ids])[known]
+    groups = np.array([truth.groups.get(lesion, 0) for lesion in ids])[known]
     classes = truth.task.classes
     named = {f"class {name}": [k] for k, name in enumerate(classes)}
     extra = {

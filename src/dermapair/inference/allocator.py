@@ -1,8 +1,8 @@
 """How freed memory is kept: a setting of the C library that makes training on a CPU faster.
 
-Feature maps are larger than the 128 KiB above which glibc asks the kernel for fresh pages at every allocation and
-gives them back at every release; the kernel then clears each page again. Keeping them costs memory that the
-process has used once and stays with it.
+For memory as large as a feature map, glibc asks the kernel for fresh pages at every allocation and gives them
+back at every release; the kernel clears each page again. Keeping them makes that stop. The price is that
+memory which the process has used once stays with it.
 """
 
 from __future__ import annotations
@@ -27,4 +27,5 @@ def keep_freed_memory() -> bool:
     except AttributeError:  # another C library
         return False
     settings = ((_M_MMAP_THRESHOLD, 2**30), (_M_TRIM_THRESHOLD, _KEEP_BYTES), (_M_MMAP_MAX, 0))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    taken = [mallopt(option, value) == 1 for option, value in settings]
+    return all(taken)

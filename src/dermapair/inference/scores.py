@@ -106,7 +106,8 @@ def scores_frame(scores: Scores) -> pl.DataFrame:
         present = ~np.isnan(p[:, 0])
         ids = [lesion for lesion, there in zip(scores.ids, present, strict=True) if there]
         columns = {name: p[present, k] for k, name in enumerate(scores.classes)}
-        frames.append(pl.DataFrame({"lesion_id": ids, "readout": [readout] * len(ids), **columns}))
+        rows = {"lesion_id": ids, "readout": [readout] * len(ids), **columns}
+        frames.append(pl.DataFrame(rows, schema_overrides={"lesion_id": pl.String, "readout": pl.String}))
     return pl.concat(frames)
 
 

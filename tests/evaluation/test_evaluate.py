@@ -1,0 +1,133 @@
+"""Results of a few hand-made lesions whose every figure is known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from dermapair.config import TaskSettings
+from dermapair.data.cases import CaseTable, case_frame
+from dermapair.data.task import Task, build_task
+from dermapair.errors import TableError
+from dermapair.evaluation import evaluate, evaluate_file, truth_of
+
+DIAGNOSES = ("nevus", "melanoma", "seborrheic_keratosis")
+TRUE = ("nevus", "nevus", "melanoma", "melanoma", "seborrheic_keratosis", None)
+P = np.array(
+    [
+        [0.8, 0.1, 0.1],
+        [0.3, 0.6, 0.1],  # a nevus taken for a melanoma
+        [0.2, 0.7, 0.1],
+        [0.1, 0.5, 0.4],
+        [0.2, 0.2, 0.6],
+        [0.1, 0.1, 0.8],  # no truth
+    ]
+)
+IDS = tuple(f"L{i}" for i in range(len(TRUE)))
+
+
+@pytest.fixture
+def table() -> CaseTable:
+    """Six test lesions; the second lacks its clinical view, the first two are of one patient."""
+    rows = [
+        {"image_id": f"{lesion}_{view}", "lesion_id": lesion, "view": view, "path": f"{lesion}_{view}.jpg"}
+        | {"diagnosis": true, "split": "test", "patient_id": "P" if i < 2 else None}
+        for i, (lesion, true) in enumerate(zip(IDS, TRUE, strict=True))
+        for view in ("clinical", "dermoscopic")
+        if not (i == 1 and view == "clinical")
+    ]
+    return CaseTable(case_frame(rows), Path("nowhere"), DIAGNOSES, {})
+
+
+@pytest.fixture
+def task() -> Task:
+    return build_task(TaskSettings(), DIAGNOSES)
+
+
+def test_every_figure_of_a_readout_is_the_one_computed_by_hand(table: CaseTable, task: Task) -> None:
+    results = evaluate({"both": (IDS, P)}, truth_of(table, task, split="test"), n_samples=50)
+    assert results["n_lesions"] == 5
+    assert results["without_truth"] == 1
+    assert results["missing_view"] == {"clinical": 1, "dermoscopic": 0}
+    both = results["readouts"]["both"]
+    assert both["accuracy"]["value"] == pytest.approx(4 / 5)
+    assert both["balanced_accuracy"]["value"] == pytest.approx((1 / 2 + 1 + 1) / 3)
+    assert both["confusion_matrix"] == [[1, 1, 0], [0, 2, 0], [0, 0, 1]]
+    assert both["per_class"]["nevus"]["n"] == 2
+    assert both["per_class"]["nevus"]["found"] == 1
+    assert both["per_class"]["nevus"]["recall"] == 0.5
+    # Melanoma scores .7 and .5 against .1, .6, .2 of the others: five of six pairs are in order.
+    assert both["melanoma_auc"]["value"] == pytest.approx(5 / 6)
+    assert both["seborrheic_keratosis_auc"]["value"] == 1.0
+    assert both["mean_auc"]["value"] == pytest.approx((5 / 6 + 1) / 2)
+    assert both["accuracy"]["low"] <= 4 / 5 <= both["accuracy"]["high"]
+
+
+def test_a_class_without_a_case_is_not_defined_and_results_are_plain_json(
+    table: CaseTable, task: Task
+) -> None:
+    few = {"both": (IDS[:4], P[:4])}
+    results = evaluate(few, truth_of(table, task, split="test"), n_samples=20)
+    both = results["readouts"]["both"]
+    assert both["classes_without_cases"] == ["seborrheic_keratosis"]
+    assert both["per_class"]["seborrheic_keratosis"]["recall"] is None
+    assert both["per_class"]["seborrheic_keratosis"]["auc"] is None
+    assert results["not_predicted"] == ["L4"]
+    assert json.loads(json.dumps(results, allow_nan=False)) == results
+
+
+def test_intervals_are_over_patients_where_they_are_known(table: CaseTable, task: Task) -> None:
+    truth = truth_of(table, task, split="test")
+    assert truth.groups["L0"] == truth.groups["L1"]
+    assert len(set(truth.groups.values())) == 5
+
+
+def test_lesions_that_the_task_drops_are_counted_not_scored(table: CaseTable) -> None:
+    task = build_task(TaskSettings(drop=("seborrheic_keratosis",)), DIAGNOSES)
+    p = P[:, :2] / P[:, :2].sum(axis=1, keepdims=True)
+    results = evaluate({"both": (IDS, p)}, truth_of(table, task, split="test"), n_samples=20)
+    assert results["outside_the_task"] == 1
+    assert results["n_lesions"] == 4
+
+
+def test_a_lesion_that_the_table_does_not_have_is_refused_by_name(table: CaseTable, task: Task) -> None:
+    with pytest.raises(TableError, match=r"lesion 'L9' .*not in split 'test'"):
+        evaluate({"both": (("L9",), P[:1])}, truth_of(table, task, split="test"))
+
+
+def test_a_file_of_strange_classes_asks_for_the_run(table: CaseTable, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    pl.DataFrame({"lesion_id": ["L0"], "readout": ["both"], "good": [0.4], "bad": [0.6]}).write_csv(path)
+    with pytest.raises(TableError, match=r"good, bad are no diagnoses .*give --run"):
+        evaluate_file(path, table, task=None, split=None)
+
+
+def test_the_split_is_found_from_the_lesions(table: CaseTable, tmp_path: Path) -> None:
+    path = tmp_path / "p.csv"
+    frame = pl.DataFrame({"lesion_id": IDS, "readout": ["both"] * len(IDS)})
+    frame.hstack(pl.DataFrame(P, schema=list(DIAGNOSES))).write_csv(path)
+    assert evaluate_file(path, table, task=None, split=None)["split"] == "test"
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"readout": ["nonsense"]}, r"row 1 .*expected a readout of clinical"),
+        ({"nevus": [0.9]}, r"row 1 .*sum to 1"),
+        ({"nevus": [-0.1], "melanoma": [1.0]}, r"row 1 .*in \[0, 1\]"),
+        ({"nevus": ["much"]}, r"expected numbers in the column 'nevus'"),
+    ],
+)
+def test_bad_predictions_are_refused_with_their_row(
+    change: dict[str, list[object]], complaint: str, table: CaseTable, tmp_path: Path
+) -> None:
+    good: dict[str, list[object]] = {"lesion_id": ["L0"], "readout": ["both"]}
+    good |= {"nevus": [0.5], "melanoma": [0.3], "seborrheic_keratosis": [0.2]}
+    path = tmp_path / "p.csv"
+    pl.DataFrame(good | change).write_csv(path)
+    with pytest.raises(TableError, match=complaint):
+        evaluate_file(path, table, task=None, split=None)

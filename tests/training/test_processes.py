@@ -37,7 +37,7 @@ metric = "log_loss"
 precision = "fp32"
 """
 KILLED = [
-    *("train.epochs=5", "train.batch_size=4", "train.ema=0.8", "network.dropout=0.3", "optimizer.name=adamw"),
+    *("train.epochs=4", "train.batch_size=4", "train.ema=0.8", "network.dropout=0.3", "optimizer.name=adamw"),
     *("optimizer.lr=0.001", "augment.mirror=true", "augment.rotate90=true", "augment.crop=random"),
     *("augment.brightness=0.2", "schedule.warmup_epochs=1"),
 ]
@@ -49,7 +49,7 @@ PAIRED = [
         "optimizer.lr=0.01",
         "augment.mirror=true",
     ),
-    *("network.joint_batch_norm=false", "loss.class_weights=sqrt", "optimizer.clip_norm=1.0"),
+    *("network.joint_batch_norm=false", "loss.class_weights=sqrt"),
 ]
 
 
@@ -103,16 +103,7 @@ def test_a_killed_run_resumes_to_the_very_same_weights(cases: Path, tmp_path: Pa
         tmp_path / "unbroken" / "model.safetensors"
     ).read_bytes()
     assert figures(broken) == figures(tmp_path / "unbroken")
-    assert len(figures(broken)) == 5
-    refused = subprocess.run(
-        command(cases, broken, KILLED, "--resume"),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert refused.returncode == 1
-    assert "holds a finished run" in refused.stderr and "Traceback" not in refused.stderr
+    assert len(figures(broken)) == 4
 
 
 def with_a_lost_lesion(cases: Path, folder: Path) -> tuple[Path, str]:
@@ -139,6 +130,8 @@ def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> N
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
         for readout, values in one["val"].items():
             assert two["val"][readout]["log_loss"] == pytest.approx(values["log_loss"], rel=1e-4)
+    first, last = (line["loss"]["clinical"] for line in figures(tmp_path / "one"))
+    assert abs(first - last) > 0.01 * first  # the weights moved, else nothing is tested
     single, pair = (load_file(tmp_path / name / "model.safetensors") for name in ("one", "two"))
     for name, value in single.items():
         torch.testing.assert_close(pair[name], value, atol=1e-5, rtol=1e-4)

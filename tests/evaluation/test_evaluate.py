@@ -131,3 +131,12 @@ def test_bad_predictions_are_refused_with_their_row(
     pl.DataFrame(good | change).write_csv(path)
     with pytest.raises(TableError, match=complaint):
         evaluate_file(path, table, task=None, split=None)
+
+
+def test_a_runs_own_file_is_evaluated_split_by_split(table: CaseTable, tmp_path: Path) -> None:
+    path = tmp_path / "predictions.parquet"
+    ids = {"lesion_id": [*IDS, "V"], "readout": ["both"] * 7, "split": ["test"] * 6 + ["val"]}
+    frame = pl.DataFrame(ids).hstack(pl.DataFrame(np.vstack([P, P[:1]]), schema=list(DIAGNOSES)))
+    frame.write_parquet(path)
+    results = evaluate_file(path, table, task=None, split="test")
+    assert results["readouts"]["both"]["n_lesions"] == 5

@@ -115,7 +115,7 @@ class TrainSettings(Settings):
     readout: Readout = Field("both", description="readout of that metric")
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better value; 0 is off")
     ema: Share = Field(0.0, description="decay of the averaged weights for each step; 0 is off")
-    freeze_until: str = Field("", description="backbone units before this stage or unit are frozen")
+    freeze_until: str = Field("", description="the backbone is frozen up to the end of this stage")
     freeze_batch_norm: bool = Field(False, description="batch norm keeps its statistics and weights")
     unfold_batch_norm: bool = Field(
         False, description="give batch norm that was folded into its convolutions statistics of its own"

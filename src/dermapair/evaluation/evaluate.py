@@ -91,7 +91,7 @@ def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str
     Raises:
         TableError: the columns are not the task's classes, or a lesion is not in the table.
     """
-    classes, scores = read_scores(path)
+    classes, scores = read_scores(path, split=split)
     if task is None:
         unknown = [name for name in classes if name not in table.diagnoses]
         if unknown:

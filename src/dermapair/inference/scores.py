@@ -111,8 +111,14 @@ def scores_frame(scores: Scores) -> pl.DataFrame:
     return pl.concat(frames)
 
 
-def read_scores(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str, ...], Array]]]:
+def read_scores(
+    path: Path, *, split: str | None = None
+) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str, ...], Array]]]:
     """Read a predictions file (CSV or Parquet).
+
+    Args:
+        path: the file.
+        split: of a run's own file, which has a column `split`, only these rows.
 
     Returns:
         The classes, and by readout the lesion ids with their (n, K) probabilities.
@@ -132,6 +138,8 @@ def read_scores(path: Path) -> tuple[tuple[str, ...], dict[str, tuple[tuple[str,
     if missing:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
     classes = tuple(name for name in frame.columns if name not in NOT_CLASSES)
+    if split is not None and "split" in frame.columns:
+        frame = frame.filter(pl.col("split") == split)
     _check_scores(frame, classes, path)
     result: dict[str, tuple[tuple[str, ...], Array]] = {}
     for readout in READOUTS:

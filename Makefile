@@ -37,4 +37,4 @@ check: $(READY) ## format, lint, types, order of imports
 
 bench: .venv/.bench ## speed beside peers: every script in benchmarks/
 	@test -n "$(BENCHMARKS)" || { echo "benchmarks/ holds no script"; exit 1; }
-	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script $(ARGS); done
+	@set -e; for script in $(BENCHMARKS); do echo "== $$script"; $(BIN)/python $$script; done

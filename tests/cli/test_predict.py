@@ -86,7 +86,9 @@ def test_a_case_folder_gives_exactly_the_columns_of_the_contract(
     frame = read_cases(cases).frame.filter(split="test")
     predictions = by_lesion(out)
     assert set(predictions) == set(frame["lesion_id"])
-    assert summary == {"predictions": str(out), "lesions": len(predictions), "lost": [], "errors": []}
+    assert summary == {
+        "predictions": str(out), "lesions": len(predictions), "lost": [], "without_view": [], "errors": [],
+    }  # fmt: skip
     for name, of in predictions.items():
         views = set(frame.filter(lesion_id=name)["view"])
         assert set(of) == {*views, "both"} | ({"cross"} if len(views) == 2 else set())
@@ -215,6 +217,7 @@ def test_neither_exif_nor_paths_reach_the_csv(command, run: Path, tmp_path: Path
         (["--folder", "nowhere"], "expected a folder of images, but it is not there"),
         (["--folder", ".", "--split", "test"], "--split: expected a case folder"),
         (["--clinical", "a.jpg", "--precision", "fp8"], "precision: expected auto, fp32 or bf16, got 'fp8'"),
+        (["--clinical", "a.jpg", "--device", "cuda:99"], "device: 'cuda:99' is not on this machine"),
         (["--clinical", "a.jpg", "--device", "tpu9"], "device: expected auto, cpu or cuda, got 'tpu9'"),
     ],
 )
@@ -238,3 +241,51 @@ def test_a_folder_that_is_no_run_exits_with_1(
 
 def test_an_unknown_split_exits_with_2(command, cases: Path, run: Path, tmp_path: Path) -> None:
     assert command("predict", run, "--data", cases, "--split", "best", "--out", tmp_path / "p.csv") == 2
+
+
+def test_lesions_without_the_networks_view_are_listed_as_lost(
+    command, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = save_tiny_run(tmp_path / "single", kind="single", view="dermoscopic"), tmp_path / "p.csv"
+    assert command("predict", run, "--data", cases, "--split", "test", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    summary = json.loads(said.out)
+    frame = read_cases(cases).frame.filter(split="test")
+    seen = set(frame.filter(view="dermoscopic")["lesion_id"])
+    (gone,) = set(frame["lesion_id"]) - seen
+    assert (summary["lost"], summary["without_view"], summary["errors"]) == ([gone], [gone], [])
+    assert set(by_lesion(out)) == seen
+    assert f"not predicted, as they have no dermoscopic image: 1 lesions ({gone})" in said.err
+
+
+def test_one_image_of_another_view_than_the_networks_says_what_is_expected(
+    command, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = save_tiny_run(tmp_path / "single", kind="single", view="dermoscopic"), tmp_path / "p.csv"
+    assert command("predict", run, "--clinical", paths(cases)["clinical"], "--out", out) == 2
+    message = capsys.readouterr().err
+    assert "expected a dermoscopic image, as this network takes no other, got only clinical ones" in message
+    assert "data split" not in message
+    assert not out.exists()
+
+
+def test_swapped_views_show_each_image_as_the_other_view(
+    command, cases: Path, run: Path, tmp_path: Path
+) -> None:
+    files = paths(cases)
+    out, crossed = tmp_path / "p.csv", tmp_path / "crossed.csv"
+    arguments = ("--clinical", files["clinical"], "--dermoscopic", files["dermoscopic"])
+    other = ("--clinical", files["dermoscopic"], "--dermoscopic", files["clinical"])
+    assert command("predict", run, *arguments, "--swap-views", "--out", out) == 0
+    assert command("predict", run, *other, "--out", crossed) == 0
+    (got,), (want,) = by_lesion(out).values(), by_lesion(crossed).values()
+    assert got == want
+
+
+def test_swapped_views_need_two(
+    command, cases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, out = save_tiny_run(tmp_path / "single", kind="single"), tmp_path / "p.csv"
+    assert command("predict", run, "--data", cases, "--swap-views", "--out", out) == 2
+    assert "expected a network of two views" in capsys.readouterr().err
+    assert not list(tmp_path.glob("p.csv*"))

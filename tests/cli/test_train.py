@@ -92,6 +92,27 @@ def test_an_unknown_recipe_names_the_known_ones(
     assert "unknown recipe 'nonsense'; known: " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--accelerator", "foo"], "unknown name 'foo'; known: auto, cpu, cuda, gpu, mps"),
+        (
+            ["--accelerator", "cuda", "--devices", "99"],
+            "cuda: expected 99 such devices on this machine",
+        ),
+        (["--accelerator", "gpu", "--devices", "99"], "gpu: expected 99 such devices on this machine"),
+    ],
+)
+def test_devices_that_are_not_there_exit_with_2(
+    arguments: list[str], said: str, command, recipe: Path, cases: Path, tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    assert command("train", recipe, "--data", cases, "--out", tmp_path / "run", *arguments) == 2
+    message = capsys.readouterr().err
+    assert said in message and "Traceback" not in message
+    assert not (tmp_path / "run").exists()
+
+
 def test_no_case_folder_is_wrong_use(
     command, recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

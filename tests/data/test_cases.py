@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -110,3 +111,34 @@ def test_writing_again_replaces_the_manifest_with_the_new_facts(tmp_path: Path) 
     write_cases(table([row("a"), row("b")]), tmp_path)
     assert json.loads((tmp_path / "manifest.json").read_text())["images"] == 2
     assert not list(tmp_path.glob("*.tmp"))
+
+
+@pytest.mark.parametrize("whole", [0, 1])
+def test_a_full_disk_leaves_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: int
+) -> None:
+    write_cases(table([row("a")]), tmp_path)
+    manifest, frame = (tmp_path / "manifest.json").read_bytes(), read_cases(tmp_path).frame
+    move, done = Path.replace, []
+
+    def full(self: Path, target: Path) -> Path:
+        if len(done) == whole:
+            raise OSError("No space left on device")
+        done.append(target.name)
+        return move(self, target)
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_cases(table([row("a"), row("b")]), tmp_path)
+    assert done == ["cases.parquet"][:whole], "the manifest is last"
+    assert (tmp_path / "manifest.json").read_bytes() == manifest
+    assert len(read_cases(tmp_path).frame) == len(frame) + whole
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cases.parquet", "manifest.json"]
+
+
+def test_a_manifest_that_is_no_json_leaves_the_old_table(tmp_path: Path) -> None:
+    before = write_cases(table([row("a")]), tmp_path)
+    bad = replace(table([row("b")]), manifest={"of": {1, 2}})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        write_cases(bad, tmp_path)
+    assert read_cases(tmp_path).frame.equals(before.frame)

@@ -78,6 +78,14 @@ def test_pairs_are_every_pairing_of_a_lesions_images_with_their_owner(cases: Cas
     assert pairs.labels.tolist() == [0, 0, 0, 0, 1, UNKNOWN]
 
 
+def test_swapping_exchanges_the_views_and_nothing_else(cases: CaseTable) -> None:
+    lesions = select_lesions(cases, PLAIN, split="train")
+    swapped = lesions.swapped()
+    assert swapped.images == {"clinical": ((2, 4), (1,), ()), "dermoscopic": ((0, 3), (), (5,))}
+    assert (swapped.ids, swapped.labels.tolist()) == (lesions.ids, lesions.labels.tolist())
+    assert swapped.swapped().images == lesions.images
+
+
 def test_one_image_of_each_view_is_drawn_by_seed_alone(cases: CaseTable) -> None:
     lesions = select_lesions(cases, PLAIN, split="train")
     drawn = [lesions.one_image_each(seed=seed).images for seed in range(30)]

@@ -81,3 +81,17 @@ def test_a_folder_that_is_not_there_empty_or_ambiguous_is_refused(tmp_path: Path
     touch(tmp_path / "a.jpg", tmp_path / "a.png")
     with pytest.raises(TableError, match=r"a.jpg and a.png share a stem; rename one"):
         folder_cases(tmp_path, views=VIEWS, view="clinical")
+
+
+def test_images_beside_subfolders_are_refused_and_other_files_are_no_matter(tmp_path: Path) -> None:
+    touch(tmp_path / "clinical" / "a.jpg", tmp_path / "p.csv", tmp_path / ".x.jpg")
+    assert folder_cases(tmp_path, views=VIEWS).frame["lesion_id"].to_list() == ["a"]
+    touch(tmp_path / "b.JPG", tmp_path / "c.png")
+    with pytest.raises(TableError, match=r"all images in clinical/, but b.JPG lies beside \(2 such files\)"):
+        folder_cases(tmp_path, views=VIEWS)
+
+
+def test_a_view_is_refused_where_subfolders_name_it(tmp_path: Path) -> None:
+    touch(tmp_path / "clinical" / "a.jpg", tmp_path / "dermoscopic" / "a.jpg")
+    with pytest.raises(UsageError, match="--view is for images without subfolders, but clinical/ and derm"):
+        folder_cases(tmp_path, views=VIEWS, view="clinical")

@@ -172,7 +172,9 @@ def test_a_table_that_we_split_is_split_again(tmp_path: Path) -> None:
     second = write_cases(split_cases(read_cases(folder), val=0.1, test=0, seed=1), folder)
     assert shares(first) == {"train": 24, "val": 8, "test": 8}
     assert shares(second) == {"train": 36, "val": 4}
-    assert second.manifest["split"] == {"val": 0.1, "test": 0, "seed": 1, "near_duplicate_pairs": 0}
+    assert second.manifest["split"] == {
+        "val": 0.1, "test": 0, "seed": 1, "force": False, "duplicates": False, "near_duplicate_pairs": 0,
+    }  # fmt: skip
     assert second.manifest["adapter"] == "csv"
 
 
@@ -186,3 +188,13 @@ def test_the_real_pairs_are_split_by_lesion_and_diagnosis(shared: Path) -> None:
     assert sum(counts.values()) == 629
     assert abs(counts["BCC"] - 0.15 * 2018) <= 1
     assert counts["MAL_OTH"] == 1
+
+
+def test_the_manifest_says_how_to_split_again() -> None:
+    cases = lesions(20)
+    for pairs, looked, found in ((None, False, 0), ([], True, 0), ([(0, 1)], True, 1)):
+        made = split_cases(cases, val=0.2, test=0.2, seed=4, force=True, duplicates=pairs).manifest["split"]
+        assert made == {
+            "val": 0.2, "test": 0.2, "seed": 4, "force": True, "duplicates": looked,
+            "near_duplicate_pairs": found,
+        }  # fmt: skip

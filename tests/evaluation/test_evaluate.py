@@ -140,3 +140,33 @@ def test_a_runs_own_file_is_evaluated_split_by_split(table: CaseTable, tmp_path:
     frame.write_parquet(path)
     results = evaluate_file(path, table, task=None, split="test")
     assert results["readouts"]["both"]["n_lesions"] == 5
+
+
+def test_predicted_lesions_of_other_splits_are_left_out_and_counted(table: CaseTable, tmp_path: Path) -> None:
+    others = [("V0", "val"), ("V1", "val"), ("N", None)]
+    more = [
+        {"image_id": name, "lesion_id": name, "view": "clinical", "path": name, "diagnosis": "nevus"}
+        | {"split": split}
+        for name, split in others
+    ]
+    larger = CaseTable(case_frame([*table.frame.to_dicts(), *more]), table.root, DIAGNOSES, {})
+    path = tmp_path / "p.csv"
+
+    def write(ids: list[str], p: np.ndarray, readouts: list[str]) -> None:
+        frame = pl.DataFrame({"lesion_id": ids, "readout": readouts})
+        frame.hstack(pl.DataFrame(p, schema=list(DIAGNOSES))).write_csv(path)
+
+    write([*IDS], P, ["both"] * 6)
+    alone = evaluate_file(path, larger, task=None, split="test")
+    assert alone["other_splits"] == 0
+    ids, p = [*IDS, "V0", "V1", "N", "V0"], np.vstack([P, P[:4]])
+    write(ids, p, ["both"] * 9 + ["clinical"])
+    assert evaluate_file(path, larger, task=None, split="test") == alone | {"other_splits": 3}
+    with pytest.raises(TableError, match="lie in the splits test, val; choose one with --split"):
+        evaluate_file(path, larger, task=None, split=None)
+    write([*ids, "strange"], np.vstack([p, P[:1]]), ["both"] * 9 + ["clinical", "both"])
+    with pytest.raises(TableError, match="lesion 'strange' .* is not in split 'test'"):
+        evaluate_file(path, larger, task=None, split="test")
+    write([*IDS], P, ["both"] * 6)
+    with pytest.raises(TableError, match="expected lesions of the split 'val', got none"):
+        evaluate_file(path, larger, task=None, split="val")

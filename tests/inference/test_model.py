@@ -157,6 +157,20 @@ def test_a_full_disk_leaves_the_model_that_was_there(run: Path, monkeypatch: pyt
     assert sorted(p.name for p in run.iterdir()) == ["model.json", "model.safetensors"]
 
 
+def test_a_disk_that_is_full_at_the_description_leaves_the_old_one(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (run / "model.json").read_bytes()
+
+    def full(path: Path, content: str) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(module, "write_whole", full)
+    with pytest.raises(RunError, match="could not be written .No space left on device"):
+        save_model(run, tiny_network("triple"), tiny_facts(recipe="other"))
+    assert (run / "model.json").read_bytes() == before
+
+
 def test_a_model_saved_twice_is_the_last_one(run: Path, tmp_path: Path) -> None:
     other = save_tiny_run(tmp_path / "other", seed=1)
     scorer, facts = load_model(other, device=CPU, precision="fp32")

@@ -14,6 +14,7 @@ from PIL import Image
 
 import dermapair
 from dermapair.data.cases import read_cases
+from dermapair.data.loose import one_lesion
 from dermapair.data.store import open_store, prepare
 from dermapair.errors import ImageError, UsageError
 from dermapair.inference.forward import evaluating
@@ -319,3 +320,49 @@ def test_half_precision_is_near_full_precision(run: Path, files: Files) -> None:
     for readout, p in full.probabilities.items():
         np.testing.assert_allclose(half.probabilities[readout], p, atol=0.05)
     assert not np.array_equal(half.logits["cross"], full.logits["cross"])
+
+
+@pytest.mark.parametrize("device", ["meta", "xla", "cuda:99"])
+def test_a_device_that_is_not_there_is_refused(run: Path, device: str) -> None:
+    with pytest.raises(UsageError, match=f"device: '{device}' is not on this machine .*; take cpu or auto"):
+        dermapair.load(run, device=device)
+
+
+# --- views ---
+
+
+def test_swapped_views_leave_share_nets_both_and_exchange_its_readouts(tmp_path: Path, cases: Path) -> None:
+    equal = {"clinical": 1.0, "dermoscopic": 1.0}
+    predictor = dermapair.load(
+        save_tiny_run(tmp_path / "share", kind="share", combine_weights=equal), device="cpu", precision="fp32"
+    )
+    table = read_cases(cases)
+    plain, swapped = (
+        concatenate(list(predictor.predict_cases(table, swap_views=swap))) for swap in (False, True)
+    )
+    assert swapped.ids == plain.ids
+    for readout, other in (("both", "both"), ("clinical", "dermoscopic"), ("dermoscopic", "clinical")):
+        np.testing.assert_allclose(swapped.probabilities[readout], plain.probabilities[other], atol=1e-6)
+    assert np.nanmax(np.abs(plain.probabilities["clinical"] - plain.probabilities["dermoscopic"])) > 0.01
+
+
+def test_swapped_views_change_a_network_with_a_part_for_each(tmp_path: Path, cases: Path) -> None:
+    predictor = dermapair.load(save_tiny_run(tmp_path / "sole", kind="sole"), device="cpu", precision="fp32")
+    plain, swapped = (
+        concatenate(list(predictor.predict_cases(read_cases(cases), split="test", swap_views=swap)))
+        for swap in (False, True)
+    )
+    assert np.nanmax(np.abs(plain.probabilities["both"] - swapped.probabilities["both"])) > 0.01
+
+
+def test_a_network_of_one_view_has_none_to_swap(tmp_path: Path, cases: Path) -> None:
+    predictor = dermapair.load(save_tiny_run(tmp_path / "single", kind="single"), device="cpu")
+    with pytest.raises(UsageError, match="expected a network of two views, got one of dermoscopic"):
+        next(predictor.predict_cases(read_cases(cases), swap_views=True))
+
+
+def test_lesions_without_any_image_of_the_networks_view_are_refused(tmp_path: Path, files: Files) -> None:
+    predictor = dermapair.load(save_tiny_run(tmp_path / "single", kind="single"), device="cpu")
+    table = one_lesion(clinical=files["clinical"], dermoscopic=None)
+    with pytest.raises(UsageError, match="expected a dermoscopic image, .* got only clinical ones; give one"):
+        predictor.lesions(table)

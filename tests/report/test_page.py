@@ -238,10 +238,11 @@ def test_a_failed_write_leaves_the_old_report_whole(own, monkeypatch):
     def full(self, *args, **kwargs):
         raise OSError("disk full")
 
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "replace", full)
     with pytest.raises(OSError, match="disk full"):
         write_report(own)
     assert (own / "report.html").read_bytes() == before
+    assert not list(own.glob("*.tmp")) + list(own.glob(".*.tmp"))
 
 
 def test_a_run_without_a_journal_has_a_report_without_curves(own):
@@ -252,3 +253,33 @@ def test_a_run_without_a_journal_has_a_report_without_curves(own):
 def test_the_commands_name_the_run_s_own_split_and_size(page):
     assert "dermapair data split &#39;cases one&#39; --val 0.2 --test 0.3 --seed 5" in page
     assert "dermapair data prepare &#39;cases one&#39; --size 256" in page
+
+
+@pytest.mark.parametrize(
+    ("data", "commands"),
+    [
+        (
+            {"phantom": {"lesions": 72, "seed": 4, "size_px": 128}},
+            ["import phantom - --lesions 72 --seed 4 --size 128 --out", "--seed 5\n"],
+        ),
+        (
+            {"adapter": "milk10k", "split": {"val": 0.2, "test": 0.3, "seed": 5, "force": True,
+             "duplicates": False}},
+            ["import milk10k ROOT --out", "--seed 5 --force --no-duplicates\n"],
+        ),
+        (
+            {"split": {"val": 0.2, "test": 0.3, "seed": 5, "force": False, "duplicates": True}},
+            ["--val 0.2 --test 0.3 --seed 5\n"],
+        ),
+    ],
+)  # fmt: skip
+def test_the_commands_make_the_same_lesions_and_the_same_split(own, data, commands):
+    changed_json(own / "manifest.json", data=manifest()["data"] | data)
+    page = write_report(own).read_text(encoding="utf-8")
+    for command in commands:
+        assert command in page
+
+
+def test_no_split_of_ones_own_is_no_command(own):
+    changed_json(own / "manifest.json", data=manifest()["data"] | {"split": None})
+    assert "dermapair data split" not in write_report(own).read_text(encoding="utf-8")

@@ -6,7 +6,16 @@ import math
 
 import pytest
 
-from dermapair.report.wording import breakable, interval, metric_name, number, prose, without_folders
+from dermapair.report.wording import (
+    breakable,
+    interval,
+    metric_name,
+    network_sentence,
+    number,
+    prose,
+    without_folders,
+)
+from inference.runs import tiny_facts
 
 
 @pytest.mark.parametrize(
@@ -49,3 +58,17 @@ def test_prose_marks_code_and_escapes_the_rest():
 
 def test_long_names_may_break_behind_underscores():
     assert breakable("basal_<b>") == "basal_<wbr>&lt;b&gt;"
+
+
+@pytest.mark.parametrize(
+    ("predict", "said"),
+    [
+        ({}, "Input 32 × 32 px; 1,234 parameters; started from random weights."),
+        ({"input": 32}, "Input 32 × 32 px; 1,234"),
+        ({"input": 40}, "Input 32 × 32 px in training, 40 × 40 px in scoring; 1,234"),
+        ({"views": 8}, "Input 32 × 32 px; scores are means over 8 orientations of each image; 1,234"),
+        ({"input": 40, "views": 2}, "40 × 40 px in scoring; scores are means over 2 orientations"),
+    ],
+)
+def test_the_network_is_said_with_the_size_and_the_orientations_that_it_was_scored_with(predict, said):
+    assert said in network_sentence(tiny_facts(predict=predict), 1234)

@@ -47,7 +47,7 @@ def test_eval_mode_keeps_the_function_and_training_mode_agrees_with_it(rng: np.r
     before = outputs(network.eval(), of)
     assert not torch.allclose(outputs(network.train(), of), before, atol=0.5)  # why unfolding is needed
     network = folded_network().train()
-    assert unfold_batch_norm(network, [of], torch.device("cpu")) == 2
+    assert unfold_batch_norm(network, [of], torch.device("cpu"), parts=network.trunks) == 2
     assert network.training
     assert torch.allclose(outputs(network.eval(), of), before, atol=1e-4)
     assert torch.allclose(outputs(network.train(), of), before, atol=1e-3)
@@ -55,7 +55,7 @@ def test_eval_mode_keeps_the_function_and_training_mode_agrees_with_it(rng: np.r
 
 def test_batch_norm_with_statistics_of_its_own_is_left_alone(rng: np.random.Generator) -> None:
     network, of = folded_network(), batch(rng)
-    unfold_batch_norm(network, [of], torch.device("cpu"))
+    unfold_batch_norm(network, [of], torch.device("cpu"), parts=network.trunks)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert unfold_batch_norm(network, [batch(rng)], torch.device("cpu")) == 0
+    assert unfold_batch_norm(network, [batch(rng)], torch.device("cpu"), parts=network.trunks) == 0
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())

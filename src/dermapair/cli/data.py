@@ -61,15 +61,17 @@ def split(
     from dermapair.data.split import split_cases, split_counts
 
     table = read_cases(cases)
-    pairs = near_duplicates(table) if duplicates else []
+    pairs = near_duplicates(table) if duplicates else None
     table = write_cases(
         split_cases(table, val=val, test=test, seed=seed, force=force, duplicates=pairs), cases
     )
     counts = split_counts(table)
     for row in counts:
         say(f"{row['split'] or 'no split'}: {row['lesions']} lesions, {row['images']} images")
-    say(f"{len(pairs)} pairs of near duplicates kept together")
-    finish({"cases": str(cases), "splits": counts, "near_duplicates": len(pairs)}, as_json=as_json)
+    n_pairs = len(pairs or ())
+    found = f"{n_pairs} pairs of near duplicates kept together"
+    say(found if duplicates else "near duplicates were not looked for")
+    finish({"cases": str(cases), "splits": counts, "near_duplicates": n_pairs}, as_json=as_json)
 
 
 @app.command()

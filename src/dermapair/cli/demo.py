@@ -16,16 +16,18 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Everything, end to end, on drawn lesions whose best possible accuracy is known."""
+    from dermapair.config import load_recipe
     from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.demo import run_demo
 
     keep_freed_memory()
+    epochs = load_recipe("demo").train.epochs
     with progress("train") as tick:
         summary = run_demo(
             out,
             say=say,
             report=lambda line: say(epoch_line(line, "both", "accuracy")),
-            on_step=lambda epoch, done, steps: tick((epoch - 1) * steps + done, 0),
+            on_step=lambda epoch, done, steps: tick((epoch - 1) * steps + done, epochs * steps),
         )
     for line in figures_line(summary["results"]):
         say(line)

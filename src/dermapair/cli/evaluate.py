@@ -17,11 +17,12 @@ def evaluate(
     out: Annotated[Path, typer.Option(help="JSON to write.")],
     run: Annotated[Path | None, typer.Option(help="Run whose task groups or renames diagnoses.")] = None,
     split: Annotated[
-        str, typer.Option(help="Split that was predicted; found by itself if there is one.")
+        str, typer.Option(help="Split to score; found by itself if all predicted lesions are in one.")
     ] = "",
     as_json: Json = False,
 ) -> None:
     """Score predictions against the truth, with 95% intervals."""
+    from dermapair.config.files import write_whole
     from dermapair.data.cases import read_cases
     from dermapair.evaluation import evaluate_file
 
@@ -32,10 +33,12 @@ def evaluate(
         task = read_facts(run).as_task()
     results = evaluate_file(predictions, read_cases(data), task=task, split=split or None)
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(results, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(out, json.dumps(results, indent=2, allow_nan=False) + "\n")
     say(f"{out}: {results['n_lesions']} lesions of the split {results['split']}, 95% intervals")
     if results["not_predicted"]:
         say(f"{len(results['not_predicted'])} lesions of the split are not in the predictions")
+    if results["other_splits"]:
+        say(f"{results['other_splits']} predicted lesions are not in this split and were left out")
     for line in figures_line(results):
         say(line)
     finish({"results": results}, as_json=as_json)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +22,10 @@ def predict(
         Path | None, typer.Option(help="Folder of images, or with subfolders clinical/ and dermoscopic/.")
     ] = None,
     view: Annotated[str, typer.Option(help="What a --folder without subfolders shows.")] = "",
+    swap_views: Annotated[
+        bool,
+        typer.Option("--swap-views", help="Exchange the two views, to see what depends on which is which."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, ...")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
     strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
@@ -51,10 +56,20 @@ def predict(
     else:
         table = one_lesion(clinical=clinical, dermoscopic=dermoscopic)
     with progress("predict") as tick:
-        summary = write_predictions(predictor, table, out, split=split or None, progress=tick)
+        summary = write_predictions(
+            predictor, table, out, split=split or None, swap_views=swap_views, progress=tick
+        )
     for lesion, reason in summary["errors"]:
         say(f"cannot read an image of {lesion}: {reason}")
+    if summary["without_view"]:
+        say(_without_view(summary["without_view"], predictor.scorer.network.views))
     say(f"{out}: {summary['lesions']} lesions predicted, {len(summary['lost'])} not")
     finish(summary, as_json=as_json)
     if summary["errors"] and (strict or not summary["lesions"]):
         raise DermapairError(f"{len(summary['errors'])} images could not be read; they are listed above")
+
+
+def _without_view(lesions: Sequence[str], views: Sequence[str]) -> str:
+    """Return the line on lesions that the network cannot look at; of many, the first are named."""
+    named = ", ".join(lesions[:5]) + (", ..." if len(lesions) > 5 else "")
+    return f"not predicted, as they have no {' or '.join(views)} image: {len(lesions)} lesions ({named})"

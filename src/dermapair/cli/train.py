@@ -16,8 +16,9 @@ def train(
     out: Annotated[Path, typer.Option(help="Run folder to write.")],
     set_: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Change a key.")] = [],  # noqa: B006
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a half-made run.")] = False,
-    accelerator: Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")] = "auto",
+    accelerator: Annotated[str, typer.Option(help="auto, cpu, gpu, cuda or mps.")] = "auto",
     devices: Annotated[int, typer.Option(min=1, help="Processes on this machine.")] = 1,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at an image that cannot be read.")] = False,
     as_json: Json = False,
 ) -> None:
     """Train a recipe on a case folder, then evaluate it and write its report."""
@@ -26,6 +27,7 @@ def train(
     from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.experiment import run_experiment
 
+    _check_devices(accelerator, devices)
     keep_freed_memory()
     loaded = load_recipe(recipe, overrides=set_)
     with progress("train") as tick:
@@ -36,6 +38,7 @@ def train(
             resume=resume,
             accelerator=accelerator,
             devices=devices,
+            strict=strict,
             report=lambda line: say(epoch_line(line, loaded.train.readout, loaded.train.metric)),
             on_step=lambda epoch, done, steps: tick((epoch - 1) * steps + done, loaded.train.epochs * steps),
         )
@@ -46,6 +49,25 @@ def train(
         say(line)
     say(f"report: {out / 'report.html'}")
     finish({"run": str(out), "results": results}, as_json=as_json)
+
+
+def _check_devices(accelerator: str, devices: int) -> None:
+    """Refuse devices that this machine does not have, which Fabric would do in a traceback."""
+    import torch
+
+    from dermapair.errors import UsageError, unknown_choice
+
+    cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    mps = int(torch.backends.mps.is_available())
+    there = {"cpu": devices, "cuda": cuda, "mps": mps, "gpu": mps or cuda}
+    there["auto"] = there["gpu"] or devices
+    if accelerator not in there:
+        raise UsageError(f"--accelerator: {unknown_choice('name', accelerator, there)}")
+    if devices > there[accelerator]:
+        raise UsageError(
+            f"--accelerator {accelerator}: expected {devices} such devices on this machine, got "
+            f"{there[accelerator]}; take --accelerator cpu, or fewer --devices"
+        )
 
 
 def epoch_line(line: dict[str, Any], readout: str, metric: str) -> str:

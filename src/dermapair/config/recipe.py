@@ -176,6 +176,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _cut_fits(self) -> Recipe:
+        if self.train.unfold_batch_norm and self.network.weights == "none":
+            raise ValueError(
+                'train.unfold_batch_norm is for pretrained weights, but network.weights is "none"'
+            )
         if self.predict.input > self.data.size:
             raise ValueError(
                 f"predict.input ({self.predict.input}) must not exceed data.size ({self.data.size})"

@@ -6,6 +6,7 @@ rows come from is in `adapters`; what a task makes of diagnoses in `task`.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from typing import Any
 
 import polars as pl
 
+from dermapair.config.files import write_whole
 from dermapair.errors import LeakError, TableError
 from dermapair.types import VIEWS
 
@@ -155,11 +157,13 @@ def _check_lesions(frame: pl.DataFrame, where: str) -> None:
 
 
 def write_cases(table: CaseTable, folder: Path) -> CaseTable:
-    """Write a case folder, the manifest last, and return the table as read back."""
+    """Write a case folder, the manifest last, and return the table as read back.
+
+    Each file is there whole or not at all; the old ones stay until the new ones are whole.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    manifest_path = folder / "manifest.json"
-    manifest_path.unlink(missing_ok=True)
-    table.frame.write_parquet(folder / "cases.parquet")
+    parquet = io.BytesIO()
+    table.frame.write_parquet(parquet)
     manifest = {
         **table.manifest,
         "schema_version": SCHEMA_VERSION,
@@ -168,9 +172,9 @@ def write_cases(table: CaseTable, folder: Path) -> CaseTable:
         "images": len(table.frame),
         "lesions": table.frame["lesion_id"].n_unique(),
     }
-    temporary = manifest_path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    temporary.replace(manifest_path)
+    text = json.dumps(manifest, indent=2) + "\n"  # before the table is replaced, as it may fail
+    write_whole(folder / "cases.parquet", parquet.getvalue())
+    write_whole(folder / "manifest.json", text)
     return read_cases(folder)
 
 

@@ -77,6 +77,14 @@ class Lesions:
         }
         return replace(self.take(owner), images=of), owner
 
+    def swapped(self) -> Lesions:
+        """Return the lesions with the two views exchanged (Ge et al. 2017, section 3.1).
+
+        A network that keeps its accuracy on them does not depend on which view is which.
+        """
+        clinical, dermoscopic = VIEWS
+        return replace(self, images={clinical: self.images[dermoscopic], dermoscopic: self.images[clinical]})
+
     def without(self, bad_rows: set[int]) -> Lesions:
         """Return the lesions without some images, and without the lesions that have none left."""
         kept = {

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.errors import TableError, UsageError
 from dermapair.types import VIEWS, View
@@ -37,20 +39,14 @@ def folder_cases(folder: Path, *, views: Sequence[View], view: str = "") -> Case
         view: what images without subfolders show; may be "" for a network of one view.
 
     Raises:
-        TableError: the folder is missing or has no file, or two files of a view share a stem.
-        UsageError: the view is needed and was not given.
+        TableError: the folder is missing or has no file, images lie beside its subfolders, or two files of
+            a view share a stem.
+        UsageError: the view is needed and was not given, or was given beside subfolders that name it.
     """
     if not folder.is_dir():
         raise TableError(f"{folder}: expected a folder of images, but it is not there")
-    parts = {v: folder / v for v in VIEWS if (folder / v).is_dir()}
-    if not parts:
-        if not view and len(views) > 1:
-            raise UsageError(
-                f"{folder}: this network takes {' and '.join(views)}; say with --view what it shows"
-            )
-        parts = {_view(view or views[0]): folder}
     rows: list[dict[str, Any]] = []
-    for of, place in parts.items():
+    for of, place in _places(folder, views, view).items():
         stems: dict[str, str] = {}
         for file in sorted(p for p in place.iterdir() if p.is_file() and not p.name.startswith(".")):
             if file.stem in stems:
@@ -67,6 +63,33 @@ def folder_cases(folder: Path, *, views: Sequence[View], view: str = "") -> Case
     if not rows:
         raise TableError(f"{folder}: expected images, but there is no file; check the folder")
     return _table(rows, folder)
+
+
+def _places(folder: Path, views: Sequence[View], view: str) -> dict[View, Path]:
+    """Return by view the folder that holds its images: subfolders, or the folder itself."""
+    parts = {v: folder / v for v in VIEWS if (folder / v).is_dir()}
+    if not parts:
+        if not view and len(views) > 1:
+            raise UsageError(
+                f"{folder}: this network takes {' and '.join(views)}; say with --view what it shows"
+            )
+        return {_view(view or views[0]): folder}
+    named = " and ".join(f"{v}/" for v in parts)
+    if view:
+        raise UsageError(f"{folder}: --view is for images without subfolders, but {named} is there; drop it")
+    beside = sorted(p.name for p in folder.iterdir() if p.is_file() and _looks_like_an_image(p))
+    if beside:
+        raise TableError(
+            f"{folder}: expected all images in {named}, but {beside[0]} lies beside "
+            f"({len(beside)} such files); move them"
+        )
+    return parts
+
+
+def _looks_like_an_image(file: Path) -> bool:
+    """Return whether the name's ending is that of pictures; a CSV beside subfolders is no matter."""
+    kind = Image.registered_extensions().get(file.suffix.lower())
+    return kind in Image.OPEN and not file.name.startswith(".")
 
 
 def _view(name: str) -> View:

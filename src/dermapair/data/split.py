@@ -26,7 +26,7 @@ def split_cases(
     test: float,
     seed: int,
     force: bool = False,
-    duplicates: Sequence[tuple[int, int]] = (),
+    duplicates: Sequence[tuple[int, int]] | None = None,
 ) -> CaseTable:
     """Return the table with a new `split`.
 
@@ -39,7 +39,7 @@ def split_cases(
         test: likewise; together they are below 1.
         seed: of the shuffle.
         force: replace official splits too.
-        duplicates: pairs of rows that show the same picture and must stay together.
+        duplicates: pairs of rows that show the same picture and must stay together; None: not looked for.
 
     Raises:
         UsageError: the shares do not fit, every image has an official split, or there are too few groups.
@@ -52,13 +52,14 @@ def split_cases(
     fixed = frame.with_columns(official.alias("split"))["split"]
     if not fixed.has_nulls():
         raise UsageError("every image has an official split; --force replaces it by a random one")
-    groups = group_rows(frame, duplicates)
+    groups = group_rows(frame, duplicates or ())
     of_group = _fixed_by_group(groups, fixed)
     free = np.array([group for group in np.unique(groups) if group not in of_group], dtype=np.int64)
     chosen = _draw(free, _strata(frame, groups, free), val=val, test=test, seed=seed)
     split = [of_group.get(group) or chosen[group] for group in groups.tolist()]
     frame = frame.with_columns(pl.Series("split", split, dtype=pl.String))
-    how = {"val": val, "test": test, "seed": seed, "near_duplicate_pairs": len(duplicates)}
+    how = {"val": val, "test": test, "seed": seed, "force": force}
+    how |= {"duplicates": duplicates is not None, "near_duplicate_pairs": len(duplicates or ())}
     return replace(table, frame=frame, manifest={**table.manifest, "split": how})
 
 

@@ -22,6 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermapair.config import DataSettings
+from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.errors import ImageError
 from dermapair.imaging.read import read_image
@@ -165,7 +166,7 @@ def prepare(
                 rows = range(start, min(start + CHUNK, n))
                 found = list(pool.map(lambda row: _prepare_row(table, settings, pixels, row), rows))
                 pixels.flush()
-                _write_whole(part, json.dumps(found))
+                write_whole(part, json.dumps(found))
             progress(min(start + CHUNK, n), n)
     _finish(folder, table, settings)
     store = open_store(table, settings)
@@ -208,17 +209,10 @@ def _finish(folder: Path, table: CaseTable, settings: DataSettings) -> None:
         "images": len(table.frame),
         "unreadable": sum(line["error"] is not None for line in lines),
     }
-    _write_whole(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
+    write_whole(folder / "manifest.json", json.dumps(manifest, indent=2) + "\n")
     for part in parts:
         part.unlink()
     (folder / "parts").rmdir()
-
-
-def _write_whole(path: Path, text: str) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def unreadable(store: Store) -> Iterator[tuple[str, str]]:

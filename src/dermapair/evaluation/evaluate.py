@@ -86,7 +86,11 @@ def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str
         path: CSV or Parquet with `lesion_id, readout` and one column per class.
         table: holds the truth.
         task: of the model; None where the columns are the table's own diagnoses.
-        split: which part the file predicts; None finds the one split that holds all its lesions.
+        split: which part to score; predicted lesions of other parts are left out and counted. None finds the
+            one split that holds all predicted lesions.
+
+    Returns:
+        As `evaluate`, and `other_splits`: how many predicted lesions were left out.
 
     Raises:
         TableError: the columns are not the task's classes, or a lesion is not in the table.
@@ -102,7 +106,21 @@ def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str
         task = Task("diagnosis", classes, {d: d for d in table.diagnoses if d in classes}, table.diagnoses)
     if classes != task.classes:
         raise TableError(f"{path}: expected the classes {', '.join(task.classes)}, got {', '.join(classes)}")
-    return evaluate(scores, truth_of(table, task, split=split or _split_of(path, table, scores)))
+    truth = truth_of(table, task, split=split or _split_of(path, table, scores))
+    others = frozenset[str]()
+    if split:
+        others = frozenset(table.frame["lesion_id"]) - truth.labels.keys() - truth.dropped
+    left_out = {lesion for ids, _ in scores.values() for lesion in ids if lesion in others}
+    kept = _without(scores, others)
+    if not kept:
+        raise TableError(f"{path}: expected lesions of the split {split!r}, got none; choose another --split")
+    return evaluate(kept, truth) | {"other_splits": len(left_out)}
+
+
+def _without(scores: ByReadout, others: frozenset[str]) -> ByReadout:
+    """Return the scores without some lesions, and without the readouts that have none left."""
+    rows = {r: [i for i, lesion in enumerate(ids) if lesion not in others] for r, (ids, _) in scores.items()}
+    return {r: ([ids[i] for i in rows[r]], p[rows[r]]) for r, (ids, p) in scores.items() if rows[r]}
 
 
 def _split_of(path: Path, table: CaseTable, scores: ByReadout) -> str | None:

@@ -19,6 +19,7 @@ from dermapair.augment import apply, centre
 from dermapair.config import DataSettings, PredictSettings
 from dermapair.data.lesions import Batch, Lesions, ahead, make_batch
 from dermapair.data.store import PixelSource
+from dermapair.errors import DermapairError
 from dermapair.inference.scores import Array, Scores, combine, mean_over_images, softmax
 from dermapair.models import PairNet
 from dermapair.types import RGBImage, View
@@ -103,7 +104,14 @@ class Scorer:
             outputs = [self.network({v: turn(x) for v, x in images.items()}, rows) for turn in turns]
         for readout, where in outputs[0].rows.items():
             mean = torch.stack([o.logits[readout].double() for o in outputs]).mean(dim=0)
-            result[readout][where.cpu().numpy()] = mean.cpu().numpy()
+            z, of = mean.cpu().numpy(), where.cpu().numpy()
+            if not np.isfinite(z).all():
+                lesion = batch.ids[int(of[~np.isfinite(z).all(axis=1)][0])]
+                raise DermapairError(
+                    f"lesion {lesion!r}: the network's {readout} scores are not finite: its weights are of "
+                    f"no use; train again with a lower optimizer.lr or optimizer.clip_norm, or try fp32"
+                )
+            result[readout][of] = z
         return result
 
 

@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from dermapair.config import DataSettings, NetworkSettings, PredictSettings
+from dermapair.config.files import write_whole
 from dermapair.data.task import Task
 from dermapair.errors import RecipeError, RunError
 from dermapair.inference.forward import Scorer
@@ -70,12 +71,10 @@ def save_model(folder: Path, network: PairNet, facts: ModelFacts) -> None:
     """
     state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     weights = folder / "model.safetensors"
-    described = folder / "model.json"
     try:
         save_file(state, weights.with_suffix(".tmp"), metadata={"format": "pt"})
         weights.with_suffix(".tmp").replace(weights)
-        described.with_suffix(".tmp").write_text(facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-        described.with_suffix(".tmp").replace(described)
+        write_whole(folder / "model.json", facts.model_dump_json(indent=2) + "\n")
     except (OSError, SafetensorError) as error:
         weights.with_suffix(".tmp").unlink(missing_ok=True)
         raise RunError(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import torch
 from PIL import Image
 
@@ -89,18 +90,44 @@ class Predictor:
         )
 
     def lesions(self, table: CaseTable, *, split: str | None = None) -> Lesions:
-        """Return the lesions of a case table that the network can look at, dropped diagnoses included."""
+        """Return the lesions of a case table that the network can look at, dropped diagnoses included.
+
+        Raises:
+            UsageError: the split has lesions, but none with an image of the network's views.
+        """
+        wanted = self.scorer.network.views
+        there = table.frame if split is None else table.frame.filter(pl.col("split") == split)
+        if len(there) and not there["view"].is_in(wanted).any():
+            raise UsageError(
+                f"expected a {' or '.join(wanted)} image, as this network takes no other, got only "
+                f"{' and '.join(sorted(there['view'].unique()))} ones; give one"
+            )
         task = self.facts.as_task()
         everything = replace(task, class_of=dict.fromkeys(table.diagnoses, task.classes[0]) | task.class_of)
-        return select_lesions(table, everything, split=split, views=self.scorer.network.views)
+        return select_lesions(table, everything, split=split, views=wanted)
 
-    def predict_cases(self, table: CaseTable, *, split: str | None = None) -> Iterator[Scores]:
+    def predict_cases(
+        self, table: CaseTable, *, split: str | None = None, swap_views: bool = False
+    ) -> Iterator[Scores]:
         """Yield the scores of a case table's lesions, a batch at a time; memory does not grow.
 
         Prepared pixels are used where there are some for these settings, else the files. An image that cannot
         be read costs that image only and is listed in `errors`.
+
+        Args:
+            table: the cases.
+            split: only this part.
+            swap_views: show every clinical image as the dermoscopic one and the other way round: the check of
+                Ge et al. 2017, section 3.1, of how much a network depends on which view is which.
+
+        Raises:
+            UsageError: `swap_views` of a network of one view, or no lesion has an image that it takes.
         """
+        if swap_views and len(self.scorer.network.views) < len(VIEWS):
+            only = self.scorer.network.views[0]
+            raise UsageError(f"swapping views: expected a network of two views, got one of {only}; leave it")
         lesions = self.lesions(table, split=split)
+        lesions = lesions.swapped() if swap_views else lesions
         scorer = self.scorer
         if self.auto_precision and len(lesions) >= MEASURE_FROM:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
@@ -115,6 +142,20 @@ def _image(picture: Picture, data: DataSettings) -> RGBImage:
     return as_image(picture)
 
 
+def _device(name: str) -> torch.device:
+    """Return a device on which a number can be made and read back."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"device: expected auto, cpu or cuda, got {name!r}") from error
+    try:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch's ways to say that it is not there
+        why = str(error).partition("\n")[0]
+        raise UsageError(f"device: {name!r} is not on this machine ({why}); take cpu or auto") from error
+    return device
+
+
 def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> Predictor:
     """Load a trained run.
 
@@ -126,15 +167,12 @@ def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> P
 
     Raises:
         RunError: the folder is no run, or is damaged.
-        UsageError: the device or precision is unknown.
+        UsageError: the device or precision is unknown, or this machine does not have the device.
     """
     if precision not in ("auto", "fp32", "bf16"):
         raise UsageError(f"precision: expected auto, fp32 or bf16, got {precision!r}")
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        where = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"device: expected auto, cpu or cuda, got {device!r}") from error
+    where = _device(device)
     scorer, facts = load_model(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
     return Predictor(scorer, facts, auto_precision=precision == "auto")

@@ -207,7 +207,7 @@ def _check_channels(name: str, trunk: Trunk) -> None:
     was_training = trunk.training
     with torch.no_grad():
         try:
-            maps = trunk.eval()(torch.zeros(1, 3, 64, 64))
+            maps = trunk.eval()(torch.zeros(1, 3, 96, 96))
         except (RuntimeError, AssertionError, ValueError) as error:  # as backbones of transformers raise
             raise RecipeError(f"backbone {name!r} cannot be run unit by unit: {error}") from error
         finally:

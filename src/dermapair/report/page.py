@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dermapair.config import to_toml
+from dermapair.config.files import write_whole
 from dermapair.report import figures, tables, wording
 from dermapair.report.limits import limits, unreadable
 from dermapair.report.read import RunFiles, read_run
@@ -35,9 +36,7 @@ def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
     """
     page = render(read_run(run, manifest=manifest))
     path = run / "report.html"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(page, encoding="utf-8")
-    temporary.replace(path)
+    write_whole(path, page)
     return path
 
 
@@ -144,13 +143,25 @@ def _commands(files: RunFiles) -> list[str]:
     """Return the commands that make this run again."""
     data, settings = files.manifest["data"], files.recipe.data
     cases = shlex.quote(PurePath(data["cases"]).name)
-    how, fit = data.get("split"), "" if settings.fit == "crop" else f" --fit {settings.fit}"
-    split = (
-        how and f"dermapair data split {cases} --val {how['val']} --test {how['test']} --seed {how['seed']}"
-    )
+    fit = "" if settings.fit == "crop" else f" --fit {settings.fit}"
     return [
-        f"dermapair data import {data.get('adapter') or 'ADAPTER'} ROOT --out {cases}",
-        *([split] if split else []),
+        f"dermapair data import {_source(data)} --out {cases}",
+        *([f"dermapair data split {cases} {_split(data['split'])}"] if data.get("split") else []),
         f"dermapair data prepare {cases} --size {settings.size}{fit}",
         f"dermapair train recipe.toml --data {cases} --out RUN",
     ]
+
+
+def _source(data: dict[str, Any]) -> str:
+    """Return adapter, root and options of the import; phantoms have no root."""
+    drawn = data.get("phantom")
+    if not drawn:
+        return f"{data.get('adapter') or 'ADAPTER'} ROOT"
+    return f"phantom - --lesions {drawn['lesions']} --seed {drawn['seed']} --size {drawn['size_px']}"
+
+
+def _split(how: dict[str, Any]) -> str:
+    """Return the options of a split; older runs do not say `force` and `duplicates`."""
+    force = " --force" if how.get("force") else ""
+    duplicates = "" if how.get("duplicates", True) else " --no-duplicates"
+    return f"--val {how['val']} --test {how['test']} --seed {how['seed']}{force}{duplicates}"

@@ -85,9 +85,18 @@ def breakable(name: str) -> Markup:
 
 def network_sentence(facts: ModelFacts, parameters: int) -> str:
     """Return what was trained, in a sentence or two."""
-    size = f"{facts.data.input} × {facts.data.input} px; {parameters:,} parameters; started from "
-    tail = f"Input {size}{without_folders(facts.started_from)}."
-    return f"{_network(facts.network)}. {tail}"
+    start = f"{parameters:,} parameters; started from {without_folders(facts.started_from)}"
+    return f"{_network(facts.network)}. {_input(facts)}; {start}."
+
+
+def _input(facts: ModelFacts) -> str:
+    """Return the sizes of the input in training and in scoring, and what scores are means of."""
+    trained, views = facts.data.input, facts.predict.views
+    scored = facts.predict.input or trained
+    sizes = f"Input {trained} × {trained} px"
+    if scored != trained:
+        sizes += f" in training, {scored} × {scored} px in scoring"
+    return sizes + (f"; scores are means over {views} orientations of each image" if views > 1 else "")
 
 
 def _network(network: NetworkSettings) -> str:

@@ -16,15 +16,17 @@ import polars as pl
 import torch
 
 from dermapair.config import Recipe
+from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Lesions, select_lesions
 from dermapair.data.store import Store, open_pixels, unreadable
 from dermapair.data.task import UNKNOWN, build_task
-from dermapair.errors import LeakError, TableError
+from dermapair.errors import DermapairError, TableError
 from dermapair.evaluation import evaluate, truth_of
 from dermapair.inference.model import ModelFacts, save_model
 from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
+from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
 from dermapair.training.state import Trained, TrainingData
@@ -42,6 +44,7 @@ def run_experiment(
     resume: bool = False,
     accelerator: str = "auto",
     devices: int = 1,
+    strict: bool = False,
     report: Report = lambda line: None,
     on_step: OnStep = lambda epoch, done, steps: None,
 ) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def run_experiment(
         resume: go on with a half-made run.
         accelerator: as Lightning Fabric takes it.
         devices: processes on this machine.
+        strict: stop at an image that cannot be read, instead of listing it.
         report: called with each line of the journal.
         on_step: called after each step.
 
@@ -61,11 +65,20 @@ def run_experiment(
         The content of `results.json`: of the test part where it has truth, else of the validation part.
 
     Raises:
-        TableError: a split is missing.
+        TableError: a split is missing, or has no lesion that the network can look at.
+        DermapairError: `strict`, and an image cannot be read.
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
-    began = time.time()
-    data, dropped = _training_data(recipe, table)
+    parts = _parts(recipe, table)
+    data, left_out = _training_data(recipe, table, parts)
+    if strict and left_out["unreadable_images"]:
+        raise _unreadable(left_out["unreadable_images"])
+
+    def each_epoch(line: dict[str, Any]) -> None:
+        report(line)
+        if strict and line["unreadable"]:
+            raise _unreadable(line["unreadable"])
+
     trained = train(
         recipe,
         data,
@@ -73,44 +86,63 @@ def run_experiment(
         resume=resume,
         accelerator=accelerator,
         devices=devices,
-        report=report,
+        report=each_epoch,
         on_step=on_step,
     )
+    trained_at = time.perf_counter()
     if not trained.fabric.is_global_zero:
         return {}
     trained = _fitted(trained, data)
     save_model(out, trained.scorer.network, _facts(trained, data))
-    results = _predict_and_evaluate(trained, data, table, out)
-    manifest = _manifest(trained, data, table, dropped, seconds=time.time() - began)
+    results = _predict_and_evaluate(trained, parts, data, table, out)
+    epochs = read_lines(out / "journal.jsonl")  # all of them, also those before a kill
+    seconds = sum(line["train_s"] + line["val_s"] for line in epochs) + time.perf_counter() - trained_at
+    manifest = _manifest(trained, data, table, left_out, seconds=seconds)
     write_report(out, manifest=manifest)
-    _write_json(out / "manifest.json", manifest)
+    write_whole(out / "manifest.json", _json(manifest))
     return results
+
+
+def _unreadable(images: dict[str, str]) -> DermapairError:
+    """Return the error of a strict run."""
+    name, reason = next(iter(images.items()))
+    return DermapairError(
+        f"{len(images)} images cannot be read, the first is {name}: {reason}; mend or remove them"
+    )
 
 
 def _views(recipe: Recipe) -> tuple[View, ...]:
     return (recipe.network.view,) if recipe.network.kind == "single" else VIEWS
 
 
-def _training_data(recipe: Recipe, table: CaseTable) -> tuple[TrainingData, dict[str, Any]]:
-    """Select lesions, and say which were left out and why."""
+def _parts(recipe: Recipe, table: CaseTable) -> dict[str, Lesions]:
+    """Return the lesions of each split that the network can look at; a table may lack `test`."""
     task = build_task(recipe.task, table.diagnoses)
+    splits = ["train", "val"] + (["test"] if (table.frame["split"] == "test").any() else [])
+    return {split: select_lesions(table, task, split=split, views=_views(recipe)) for split in splits}
+
+
+def _training_data(
+    recipe: Recipe, table: CaseTable, parts: dict[str, Lesions]
+) -> tuple[TrainingData, dict[str, Any]]:
+    """Return what the loop reads, and which lesions and images were left out and why."""
     source = open_pixels(table, recipe.data)
     bad = dict(unreadable(source)) if isinstance(source, Store) else {}
     rows = {i for i, image in enumerate(table.frame["image_id"]) if image in bad}
-    parts, without = {}, {}
+    usable: dict[str, Lesions] = {}
+    without: dict[str, int] = {}
     for split in ("train", "val"):
-        lesions = select_lesions(table, task, split=split, views=_views(recipe)).without(rows)
+        lesions = parts[split].without(rows)
         known = np.flatnonzero(lesions.labels != UNKNOWN)
-        parts[split], without[split] = lesions.take(known), len(lesions) - len(known)
-    shared = set(parts["train"].ids) & set(parts["val"].ids)
-    if shared:
-        raise LeakError(f"lesion {min(shared)!r} lies in train and val; split the data again")
-    if not len(parts["train"]) or not len(parts["val"]):
+        usable[split], without[split] = lesions.take(known), len(lesions) - len(known)
+    if not len(usable["train"]) or not len(usable["val"]):
         raise TableError(
             f"{table.folder}: expected lesions with a diagnosis in the splits train and val; split again"
         )
-    train_part = parts["train"].one_image_each(seed=recipe.seed)
-    return TrainingData(task, train_part, parts["val"], source), {
+    task = build_task(recipe.task, table.diagnoses)
+    train_part = usable["train"].one_image_each(seed=recipe.seed)
+    return TrainingData(task, train_part, usable["val"], source), {
+        "pixels": "prepared store" if isinstance(source, Store) else "original files",
         "unreadable_images": bad,
         "lesions_without_diagnosis": without,
     }
@@ -150,22 +182,22 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
 
 
 def _predict_and_evaluate(
-    trained: Trained, data: TrainingData, table: CaseTable, out: Path
+    trained: Trained, parts: dict[str, Lesions], data: TrainingData, table: CaseTable, out: Path
 ) -> dict[str, Any]:
     """Write `predictions.parquet` (validation and test) and `results.json`; return the latter."""
     frames, results = [], {}
-    for split in ("val", "test"):
-        if split not in table.frame["split"].unique():
+    for split, lesions in parts.items():
+        if split == "train":
             continue
-        lesions = select_lesions(table, data.task, split=split, views=trained.scorer.network.views)
         scores = score_all(trained.scorer, lesions, data.source)
         frames.append(_with_truth(scores, lesions, data.task.classes, split))
-        if (lesions.labels != UNKNOWN).any():
+        present = _present(scores)
+        if present and (lesions.labels != UNKNOWN).any():
             truth = truth_of(table, data.task, split=split)
-            results[split] = evaluate(_present(scores), truth) | {"errors": list(scores.errors)}
+            results[split] = evaluate(present, truth) | {"errors": list(scores.errors)}
     pl.concat(frames).write_parquet(out / "predictions.parquet")
     chosen = results.get("test", results["val"])
-    _write_json(out / "results.json", chosen)
+    write_whole(out / "results.json", _json(chosen))
     return chosen
 
 
@@ -188,7 +220,7 @@ def _with_truth(scores: Scores, lesions: Lesions, classes: tuple[str, ...], spli
 
 
 def _manifest(
-    trained: Trained, data: TrainingData, table: CaseTable, dropped: dict[str, Any], *, seconds: float
+    trained: Trained, data: TrainingData, table: CaseTable, left_out: dict[str, Any], *, seconds: float
 ) -> dict[str, Any]:
     """Return what is needed to know where the run's numbers come from."""
     network = trained.scorer.network
@@ -204,7 +236,7 @@ def _manifest(
         },
         "data": {
             "cases": str(table.folder),
-            **{key: table.manifest.get(key) for key in ("adapter", "split", "images", "lesions")},
+            **{key: table.manifest.get(key) for key in ("adapter", "phantom", "split", "images", "lesions")},
             "bayes_accuracy": table.manifest.get("bayes_accuracy"),
             "patients": table.frame["patient_id"].drop_nulls().n_unique() or None,
             "train_lesions": len(data.train),
@@ -216,7 +248,7 @@ def _manifest(
                 )
             ),
             "val_lesions": len(data.val),
-            **dropped,
+            **left_out,
         },
         "network": {
             "kind": trained.recipe.network.kind,
@@ -229,6 +261,7 @@ def _manifest(
             "threads": torch.get_num_threads(),
             "device": str(trained.scorer.device),
             "precision": trained.recipe.train.precision,
+            "processes": trained.fabric.world_size,
         },
         "versions": {"python": platform.python_version()}
         | {
@@ -238,8 +271,5 @@ def _manifest(
     }
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write JSON whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    temporary.replace(path)
+def _json(content: dict[str, Any]) -> str:
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"

@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 
+from dermapair.config.files import write_whole
 from dermapair.errors import RunError, TrainingError
 
 
@@ -78,13 +79,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _finite(inner) for key, inner in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file whole or not at all."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

@@ -8,11 +8,12 @@ Letters: B lesions in the global batch, K classes.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,18 +22,18 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from dermapair.config import Recipe, to_toml
+from dermapair.config.files import write_whole
 from dermapair.data.lesions import Batch
 from dermapair.errors import RecipeError, TrainingError, unknown_choice
-from dermapair.inference.forward import to_tensor
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
-from dermapair.training.checkpoint import append_line, save_checkpoint, write_whole
+from dermapair.training.checkpoint import append_line, save_checkpoint
 from dermapair.training.feeding import epoch_steps, read_ahead
 from dermapair.training.files import data_key, open_run, with_precision
 from dermapair.training.losses import PairLoss
 from dermapair.training.optimise import build_optimizer, freeze, lr_factor, set_lr, training_mode
-from dermapair.training.state import Logits, State, Trained, TrainingData
+from dermapair.training.state import Logits, State, Tensors, Trained, TrainingData, batch_tensors
 from dermapair.training.unfold import unfold_batch_norm
 from dermapair.training.validation import chosen_value, score_all, scorer_of, validation_metrics
 from dermapair.types import VIEWS
@@ -89,7 +90,8 @@ def train(
         network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(network, recipe)
         if recipe.train.unfold_batch_norm and not checkpoint:
-            unfold_batch_norm(network, _first_batches(recipe, data, network), fabric.device)
+            first = _first_batches(recipe, data, network)
+            unfold_batch_norm(network, first, fabric.device, parts=_pretrained(recipe, network))
         recipe = _settle_precision(recipe, network, fabric, checkpoint)
         if fabric.is_global_zero:
             out.mkdir(parents=True, exist_ok=True)
@@ -115,12 +117,10 @@ def _run(
     settings = recipe.train
     wrapped = Logits(network, settings.precision, fabric.device)
     model, optimizer = fabric.setup(wrapped, build_optimizer(network, recipe.optimizer))
-    ema = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
-    average = AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
-    state = State(network, optimizer, average)
+    state = State(network, optimizer, _average(network, settings.ema))
     if checkpoint:
         state.load(checkpoint)
-    kept = cast(PairNet, average.module) if settings.ema else network  # the weights that are scored and saved
+    kept = state.kept
     loss = PairLoss(recipe.loss, data.train.labels, len(data.task.classes), fabric.device)
     direction = 1 if HIGHER_IS_BETTER[settings.metric] else -1
 
@@ -181,8 +181,9 @@ def _train_epoch(
         waited += time.perf_counter() - asked
         done = epoch - 1 + step / len(steps)
         set_lr(state.optimizer, lr_factor(recipe.schedule, epoch=done, epochs=settings.epochs))
-        sums, counts = _train_step(fabric, recipe, model, state.optimizer, loss, batch)
-        if settings.ema:
+        tensors = batch_tensors(batch, fabric.device)
+        sums, counts = _train_step(fabric, recipe, model, state.optimizer, loss, tensors)
+        if state.average is not None:
             state.average.update_parameters(network)
         seen += sum(counts[view] for view in VIEWS if view in counts)
         for readout, total in sums.items():
@@ -203,29 +204,34 @@ def _train_epoch(
 
 
 def _train_step(
-    fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: Any, loss: PairLoss, batch: Batch
+    fabric: Fabric, recipe: Recipe, model: nn.Module, optimizer: Any, loss: PairLoss, batch: Tensors
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Take one step; return the losses' sums and the lesions by readout, over all processes."""
-    images = {view: to_tensor(x, fabric.device) for view, x in batch.images.items()}
-    rows = {view: torch.from_numpy(r).to(fabric.device) for view, r in batch.rows.items()}
-    logits, present, nothing = model(images, rows)
-    sums = loss.sums(logits, present, torch.from_numpy(batch.labels).to(fabric.device))
+    logits, present, nothing = model(batch.images, batch.rows)
+    sums = loss.sums(logits, present, batch.labels)
     counts = _over_processes(fabric, {readout: float(len(r)) for readout, r in present.items()})
     # Distributed training takes the mean of the processes' gradients; the loss is a sum over all lesions.
     total = loss.total(sums, counts) * fabric.world_size if sums else nothing
     summed = _over_processes(fabric, {readout: float(s.detach()) for readout, s in sums.items()})
     if not np.isfinite(list(summed.values())).all():
-        raise TrainingError(
-            f"the loss is not finite ({summed}) for the lesions {', '.join(batch.ids)}; look at their "
-            f"images, or lower optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
-        )
+        raise _not_finite("loss", f" ({summed})", batch)
     optimizer.zero_grad(set_to_none=True)
     fabric.backward(total)
-    if recipe.optimizer.clip_norm:
-        fabric.clip_gradients(model, optimizer, max_norm=recipe.optimizer.clip_norm, error_if_nonfinite=False)
+    limit = recipe.optimizer.clip_norm or math.inf
+    norm = fabric.clip_gradients(model, optimizer, max_norm=limit, error_if_nonfinite=False)
+    if norm is not None and not bool(torch.isfinite(norm)):
+        raise _not_finite("gradient", "", batch)
     if any(counts.values()):
         optimizer.step()
     return summed, counts
+
+
+def _not_finite(what: str, values: str, batch: Tensors) -> TrainingError:
+    """Return the error that names the lesions of a step whose numbers are not finite."""
+    return TrainingError(
+        f"the {what} is not finite{values} for the lesions {', '.join(batch.ids)}; look at their images, or lower "
+        f"optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
+    )
 
 
 def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float]:
@@ -237,6 +243,14 @@ def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float
     total = fabric.all_reduce(mine.to(fabric.device), reduce_op="sum")
     assert isinstance(total, Tensor)
     return dict(zip(names, total.tolist(), strict=True))
+
+
+def _average(network: PairNet, decay: float) -> AveragedModel | None:
+    """Return the averaged network, or None where averaging is off."""
+    if not decay:
+        return None
+    ema = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
+    return AveragedModel(network, multi_avg_fn=ema, use_buffers=True)
 
 
 def _check(recipe: Recipe, n: int, devices: int) -> None:
@@ -254,6 +268,12 @@ def _first_batches(recipe: Recipe, data: TrainingData, network: PairNet) -> Iter
     """Yield some batches of training lesions, the same ones in every process."""
     steps = epoch_steps(len(data.train), recipe, epoch=0)[:8]
     return read_ahead(data.train, data.source, recipe, steps, epoch=0, views=network.views)
+
+
+def _pretrained(recipe: Recipe, network: PairNet) -> list[nn.Module]:
+    """Return the parts that start from the backbone's weights."""
+    joint = [network.joint] if network.joint is not None and recipe.network.joint_init == "backbone" else []
+    return [*network.trunks, *joint]
 
 
 def _settle_precision(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple, cast
 
 import torch
 from lightning.fabric import Fabric
@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from dermapair.config import Recipe
-from dermapair.data.lesions import Lesions
+from dermapair.data.lesions import Batch, Lesions
 from dermapair.data.store import PixelSource
 from dermapair.data.task import Task
-from dermapair.inference.forward import Scorer, autocast
+from dermapair.inference.forward import Scorer, autocast, to_tensor
 from dermapair.models import PairNet
 
 
@@ -50,24 +50,57 @@ class Trained:
 
 @dataclass
 class State:
-    """What changes while training, and what a checkpoint holds."""
+    """What changes while training, and what a checkpoint holds.
+
+    Attributes:
+        network: as the optimiser moves it.
+        optimizer: its own state.
+        average: the averaged network, or None.
+        epoch: the last one that was trained.
+        best: epoch, value of the validation metric, and weights.
+    """
 
     network: PairNet
     optimizer: torch.optim.Optimizer
-    average: AveragedModel
+    average: AveragedModel | None
     epoch: int = 0
     best: dict[str, Any] = field(default_factory=lambda: {"epoch": 0, "value": float("nan"), "state": {}})
 
+    @property
+    def kept(self) -> PairNet:
+        """The network that is scored and saved."""
+        return self.network if self.average is None else cast(PairNet, self.average.module)
+
+    def _parts(self) -> dict[str, Any]:
+        parts = {"network": self.network, "optimizer": self.optimizer, "average": self.average}
+        return {name: part for name, part in parts.items() if part is not None}
+
     def load(self, checkpoint: Mapping[str, Any]) -> None:
         """Go back to a checkpoint."""
-        for name in ("network", "optimizer", "average"):
-            getattr(self, name).load_state_dict(checkpoint[name])
+        for name, part in self._parts().items():
+            part.load_state_dict(checkpoint[name])
         self.epoch, self.best = checkpoint["epoch"], checkpoint["best"]
 
     def as_checkpoint(self) -> dict[str, Any]:
         """Return tensors and plain values."""
-        parts = {name: getattr(self, name).state_dict() for name in ("network", "optimizer", "average")}
+        parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {**parts, "epoch": self.epoch, "best": self.best}
+
+
+class Tensors(NamedTuple):
+    """One process's share of a batch, on its device."""
+
+    images: dict[str, Tensor]
+    rows: dict[str, Tensor]
+    labels: Tensor
+    ids: tuple[str, ...]
+
+
+def batch_tensors(batch: Batch, device: torch.device) -> Tensors:
+    """Return the pixels of a batch as (n, 3, H, W) float in [0, 1], and what belongs to them."""
+    images = {view: to_tensor(x, device) for view, x in batch.images.items()}
+    rows = {view: torch.from_numpy(r).to(device) for view, r in batch.rows.items()}
+    return Tensors(images, rows, torch.from_numpy(batch.labels).to(device), batch.ids)
 
 
 class Logits(nn.Module):

@@ -8,7 +8,7 @@ mode stays as it was and training mode agrees with it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -18,18 +18,23 @@ from dermapair.inference.forward import evaluating, to_tensor
 from dermapair.models import PairNet
 
 
-def unfold_batch_norm(network: PairNet, batches: Iterable[Batch], device: torch.device) -> int:
+def unfold_batch_norm(
+    network: PairNet, batches: Iterable[Batch], device: torch.device, *, parts: Sequence[nn.Module]
+) -> int:
     """Give folded batch norm layers the statistics of their inputs, in place.
 
     Args:
-        network: layers whose running mean is 0 and variance 1 count as folded.
+        network: runs on the batches.
+        parts: those of its modules that hold pretrained weights; their layers whose running mean is 0 and
+            variance 1 count as folded. New layers look the same and must not be unfolded.
         batches: real samples; a few hundred images are enough.
         device: of the network.
 
     Returns:
         How many layers were changed.
     """
-    folded = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d) and _is_folded(m)]
+    norms = (m for part in parts for m in part.modules() if isinstance(m, nn.BatchNorm2d))
+    folded = [norm for norm in norms if _is_folded(norm)]
     sums: dict[nn.Module, tuple[Tensor, Tensor, int]] = {}
 
     def look(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:

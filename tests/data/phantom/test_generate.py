@@ -80,13 +80,14 @@ def test_the_manifest_holds_the_world_and_survives_json(tmp_path: Path) -> None:
     assert json.loads(json.dumps(manifest)) == manifest
     assert manifest["bayes_accuracy"] == bayes_accuracies()
     assert manifest["cancer_bayes_accuracy"] == cancer_bayes_accuracies()
-    assert list(manifest["diagnoses"]) == [d.code for d in PHANTOM.diagnoses]
-    assert manifest["diagnoses"]["scc"] == {"name": "Squamous Cell Carcinoma", "prior": 0.07, "cancer": True}
+    assert list(manifest["world"]) == [d.code for d in PHANTOM.diagnoses]
+    assert manifest["world"]["scc"] == {"name": "Squamous Cell Carcinoma", "prior": 0.07, "cancer": True}
     assert manifest["attributes"]["surface"] == {
         "values": ["smooth", "scaly", "crusted"],
         "views": ["clinical"],
     }
-    assert (manifest["lesion_ids"], manifest["seed"], manifest["size_px"]) == ("lesion", 3, SIZE)
+    assert manifest["lesion_ids"] == "lesion"
+    assert manifest["phantom"] == {"lesions": 1, "seed": 3, "size_px": SIZE}
 
 
 @pytest.mark.parametrize(

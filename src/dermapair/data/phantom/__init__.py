@@ -62,7 +62,8 @@ def generate(
         Rows of the case table (clinical, then dermoscopic, lesion by lesion), with `attribute_<name>`,
         `lesion_mask` and `hair_mask` (255 inside) as extra columns and paths relative to `out`; `skin_tone`
         is 1 (very light) to 6 (very dark), age and sex are None where unknown. And the manifest: best
-        accuracies, attributes, diagnoses in class order, seed and size.
+        accuracies, attributes, `world` (name, prior and cancer of each diagnosis, in class order), and
+        `phantom`, the arguments that draw the same set again.
 
     Raises:
         UsageError: a number is out of range.
@@ -77,7 +78,7 @@ def generate(
     for folder in ("images", "masks"):
         (out / folder).mkdir(parents=True, exist_ok=True)
     rows = [row for pair in _pairs(out, lesions, seed, size_px, workers) for row in pair]
-    return rows, _manifest(seed, size_px)
+    return rows, _manifest({"lesions": lesions, "seed": seed, "size_px": size_px})
 
 
 def _pairs(out: Path, lesions: int, seed: int, size_px: int, workers: int) -> Iterator[list[Row]]:
@@ -96,17 +97,14 @@ def _write_indexed(out: Path, seed: int, size_px: int, lesion: int) -> list[Row]
     return write_lesion(out, lesion=lesion, seed=seed, size_px=size_px)
 
 
-def _manifest(seed: int, size_px: int) -> dict[str, Any]:
+def _manifest(arguments: dict[str, int]) -> dict[str, Any]:
     return {
         "bayes_accuracy": bayes_accuracies(),
         "cancer_bayes_accuracy": cancer_bayes_accuracies(),
         "attributes": {
             a.name: {"values": list(a.values), "views": list(a.views)} for a in PHANTOM.attributes
         },
-        "diagnoses": {
-            d.code: {"name": d.name, "prior": d.prior, "cancer": d.cancer} for d in PHANTOM.diagnoses
-        },
+        "world": {d.code: {"name": d.name, "prior": d.prior, "cancer": d.cancer} for d in PHANTOM.diagnoses},
         "lesion_ids": "lesion",
-        "seed": seed,
-        "size_px": size_px,
+        "phantom": arguments,
     }

@@ -1,0 +1,170 @@
+"""Every script of `benchmarks/`, run on a few small phantom lesions."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import runpy
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from inference.runs import tiny_facts
+
+FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
+LESIONS = 24
+SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batch_size=4"]
+SPEED = {
+    "prepare_rate": ["--size", "32", "--rounds", "1"],
+    "predict_memory": ["--images", "600"],
+    "training_rate": ["--steps", "10", "--rounds", "1", "--default-malloc", *SMALL],
+}
+"""The arguments that make each script that `make bench` runs small."""
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(autouse=True)
+def few_small_lesions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(FOLDER))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)  # no processes for a few drawings
+    phantom = importlib.import_module("_phantom")
+    monkeypatch.setattr(phantom, "LESIONS", LESIONS)
+    monkeypatch.setattr(phantom, "SIZE_PX", 64)
+
+
+@pytest.fixture
+def kept(monkeypatch: pytest.MonkeyPatch) -> list[bool]:
+    """Calls of `keep_freed_memory`, which would change this whole process."""
+    calls: list[bool] = []
+    monkeypatch.setattr("dermapair.inference.allocator.keep_freed_memory", lambda: calls.append(True))
+    return calls
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kept: list[bool]) -> Any:
+    def run(name: str, *arguments: object) -> list[str]:
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")
+        return capsys.readouterr().out.splitlines()
+
+    return run
+
+
+def test_every_script_that_make_bench_runs_is_tested_here():
+    assert {path.stem for path in FOLDER.glob("[!_]*.py")} == set(SPEED)
+
+
+def test_prepare_rate_reports_every_way_beside_the_pillow_loop(run_script):
+    found = json.loads(run_script("prepare_rate", *SPEED["prepare_rate"])[-1])
+    names = {"pillow loop", "prepare, 1 thread", "prepare, a thread per core"}
+    assert set(found["seconds"]) == names
+    assert found["ratios"]["pillow loop / pillow loop"] == 1
+    assert (found["images"], found["size"]) == (2 * LESIONS, 32)
+
+
+def test_predict_memory_keeps_freed_memory_and_goes_through_all_images(run_script, kept):
+    found = json.loads(run_script("predict_memory", *SPEED["predict_memory"])[-1])
+    assert kept == [True]
+    images = [done for done, _ in found["resident_mib"]]
+    assert images == sorted(set(images))
+    assert images[-1] == 624  # whole copies of the 48 pictures
+    assert found["growth_mib"] == pytest.approx(found["resident_mib"][-1][1] - found["resident_mib"][1][1])
+
+
+def test_training_rate_reports_each_feed_in_each_precision(run_script, kept):
+    found = json.loads(run_script("training_rate", *SPEED["training_rate"])[-1])
+    assert kept == []  # --default-malloc
+    feeds = {f"{p} {feed}" for p in ("bf16", "fp32") for feed in ("memory", "mirror", "recipe")}
+    assert set(found["images_per_s"]) == feeds
+    assert set(found["ratios"]) == {
+        *(f"{p} {feed} / {p} memory" for p in ("bf16", "fp32") for feed in ("mirror", "recipe")),
+        "bf16 memory / fp32 memory",
+    }
+    assert found["timed_steps"] == 2
+    assert all(value > 0 for value in found["images_per_s"].values())
+
+
+def test_training_rate_refuses_too_few_steps_to_time_any(run_script, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run_script("training_rate", "--steps", "8")
+    assert "--steps from 9" in capsys.readouterr().err
+
+
+# --- comparing runs ---
+
+
+def write_run(folder: Path, *, lesions: int, seed: int) -> Path:
+    """Write what the comparison reads; the first lesion lacks its clinical image."""
+    facts, rng = tiny_facts(), np.random.default_rng(seed)
+    folder.mkdir()
+    (folder / "model.json").write_text(facts.model_dump_json(), encoding="utf-8")
+    figure = {"value": 0.5, "low": 0.25, "high": None}
+    figures = dict.fromkeys(("accuracy", "macro_auc", "macro_f1"), figure)
+    (folder / "results.json").write_text(json.dumps({"readouts": {"both": figures}}), encoding="utf-8")
+    rows = [
+        {"lesion_id": f"l{i:02d}", "readout": readout, "split": "test", "truth": facts.classes[i % 3]}
+        | dict(zip(facts.classes, rng.dirichlet(np.ones(3)).tolist(), strict=True))
+        for readout in ("clinical", "dermoscopic", "both")
+        for i in range(lesions)
+        if i or readout != "clinical"
+    ]
+    pl.DataFrame(rows).write_parquet(folder / "predictions.parquet")
+    return folder
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_view_is_compared_with_both_on_the_lesions_that_have_it(run_script, tmp_path):
+    a, b = (write_run(tmp_path / name, lesions=12, seed=seed) for seed, name in enumerate("ab"))
+    lines = run_script("_compare_runs", a, b)
+    assert "| a | both | 0.500 (0.250-nan) |" in lines[2]
+    rows = {cells(line)[0]: int(cells(line)[1]) for line in lines[lines.index("") + 3 :]}
+    assert rows == {
+        "b both - a both": 12,
+        "a both - a clinical": 11,
+        "a both - a dermoscopic": 12,
+        "b both - b clinical": 11,
+        "b both - b dermoscopic": 12,
+    }
+
+
+def test_runs_of_other_lesions_are_refused(run_script, tmp_path):
+    a, b = (write_run(tmp_path / f"r{n}", lesions=n, seed=0) for n in (12, 13))
+    with pytest.raises(SystemExit, match="other lesions than .*'l12'.*one split"):
+        run_script("_compare_runs", a, b)
+
+
+def test_lesions_of_one_patient_are_resampled_together(run_script, tmp_path):
+    a, b = (write_run(tmp_path / name, lesions=12, seed=seed) for seed, name in enumerate("ab"))
+    alone = run_script("_compare_runs", a, b, "--data", write_table(tmp_path / "alone", patients=12))
+    assert alone == run_script("_compare_runs", a, b)
+    together = run_script("_compare_runs", a, b, "--data", write_table(tmp_path / "one", patients=1))
+    accuracy = cells(together[together.index("") + 3])[2]
+    value, low, _, high = accuracy.replace("(", "").replace(")", "").split()
+    assert value == low == high  # one group has one resample
+
+
+def write_table(folder: Path, *, patients: int) -> Path:
+    """Write a case folder whose 12 test lesions belong to so many patients."""
+    from dermapair.data.cases import CaseTable, case_frame, write_cases
+
+    facts = tiny_facts()
+    rows = [
+        {
+            "image_id": f"l{i:02d}",
+            "lesion_id": f"l{i:02d}",
+            "patient_id": f"p{i % patients:02d}",
+            "split": "test",
+        }
+        | {"view": "dermoscopic", "path": f"{i}.png", "diagnosis": facts.diagnoses[0]}
+        for i in range(12)
+    ]
+    write_cases(CaseTable(case_frame(rows), folder, facts.diagnoses, {}), folder)
+    return folder

@@ -1,0 +1,21 @@
+"""Phantom lesions as a case folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from dermapair.data.adapters.phantom import draw
+from dermapair.data.cases import write_cases
+from dermapair.data.phantom import PHANTOM
+
+
+def test_the_written_manifest_keeps_the_world_and_how_to_draw_it_again(tmp_path: Path) -> None:
+    write_cases(draw(tmp_path, lesions=2, seed=3, size_px=64), tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["diagnoses"] == [d.code for d in PHANTOM.diagnoses]
+    assert manifest["world"] == {
+        d.code: {"name": d.name, "prior": d.prior, "cancer": d.cancer} for d in PHANTOM.diagnoses
+    }
+    assert manifest["phantom"] == {"lesions": 2, "seed": 3, "size_px": 64}
+    assert (manifest["images"], manifest["lesions"]) == (4, 2)

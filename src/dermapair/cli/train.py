@@ -24,16 +24,22 @@ def train(
     """Train a recipe on a case folder, then evaluate it and write its report."""
     from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
+    from dermapair.data.store import open_store
     from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.experiment import run_experiment
 
     _check_devices(accelerator, devices)
     keep_freed_memory()
     loaded = load_recipe(recipe, overrides=set_)
+    table = read_cases(data)
+    store = open_store(table, loaded.data)
+    say(
+        f"pixels: {store.folder if store else 'original files; data prepare with this --recipe makes it faster'}"
+    )
     with progress("train") as tick:
         results = run_experiment(
             loaded,
-            read_cases(data),
+            table,
             out,
             resume=resume,
             accelerator=accelerator,

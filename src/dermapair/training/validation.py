@@ -55,9 +55,8 @@ def chosen_value(
     readout, metric = recipe.train.readout, recipe.train.metric
     if readout not in metrics:
         raise TrainingError(
-            f"no validation lesion has a finite score of the readout {readout!r} after epoch {epoch}: either "
-            f"none has the views that it needs (choose another train.readout), or the weights grew without "
-            f"bounds (lower optimizer.lr, or set optimizer.clip_norm)"
+            f"no validation lesion has a score of the readout {readout!r} after epoch {epoch}: none has the "
+            f"views that it needs, or no image could be read; choose another train.readout"
         )
     value = metrics[readout][metric]
     if not np.isfinite(value):

@@ -33,9 +33,7 @@ def train(
     loaded = load_recipe(recipe, overrides=set_)
     table = read_cases(data)
     store = open_store(table, loaded.data)
-    say(
-        f"pixels: {store.folder if store else 'original files; data prepare with this --recipe makes it faster'}"
-    )
+    say(f"pixels: {store.folder if store else 'original files; data prepare --recipe makes it faster'}")
     with progress("train") as tick:
         results = run_experiment(
             loaded,

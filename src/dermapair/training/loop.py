@@ -229,8 +229,8 @@ def _train_step(
 def _not_finite(what: str, values: str, batch: Tensors) -> TrainingError:
     """Return the error that names the lesions of a step whose numbers are not finite."""
     return TrainingError(
-        f"the {what} is not finite{values} for the lesions {', '.join(batch.ids)}; look at their images, or lower "
-        f"optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
+        f"the {what} is not finite{values} for the lesions {', '.join(batch.ids)}; look at their images, or "
+        f"lower optimizer.lr, set optimizer.clip_norm or train.precision=fp32"
     )
 
 

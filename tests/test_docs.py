@@ -112,3 +112,18 @@ def test_the_changelog_agrees_with_the_version():
     released = [heading for heading in headings if heading != "Unreleased"]
     assert "Unreleased" not in headings[1:], "[Unreleased] stands on top"
     assert headings == ["Unreleased"] or released[0] == version
+
+
+def test_the_recipes_page_lists_every_key_with_its_default() -> None:
+    import json
+
+    from dermapair.config import Recipe
+
+    page = (ROOT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    for name, field in Recipe.model_fields.items():
+        if name in ("name", "seed"):
+            continue
+        section = page.split(f"### `[{name}]`")[1].split("###")[0]
+        for key, setting in field.annotation.model_fields.items():  # type: ignore[union-attr]
+            default = list(setting.default) if isinstance(setting.default, tuple) else setting.default
+            assert f"| `{key}` | `{json.dumps(default)}` |" in section, f"{name}.{key}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from dermapair.config import DataSettings
 from dermapair.data import store as store_module
 from dermapair.data.cases import CaseTable, write_cases
 from dermapair.data.store import FileSource, Store, open_pixels, open_store, prepare, store_key, unreadable
-from dermapair.errors import ImageError
+from dermapair.errors import DermapairError, ImageError
 from imaging.corpus import make_corpus
 
 CROP = DataSettings(size=24, input=20)
@@ -168,3 +169,17 @@ def test_a_part_that_was_broken_off_is_made_again(
         with pytest.raises(Interrupted):
             prepare(fresh, CROP, workers=1)
     np.testing.assert_array_equal(pixels_of(prepare(fresh, CROP)), whole)
+
+
+def test_a_disk_without_room_is_refused_before_anything_is_decoded(
+    cases: CaseTable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full, raising=False)
+    with pytest.raises(DermapairError, match=r"pixels\.npy: expected room for .*No space left.*free space"):
+        prepare(cases, CROP)
+    assert not list((cases.folder or Path()).rglob("pixels.npy"))
+    monkeypatch.undo()
+    assert len(prepare(cases, CROP).index) == len(cases.frame)

@@ -49,8 +49,10 @@ PAIRED = [
         "optimizer.lr=0.01",
         "augment.mirror=true",
     ),
-    *("network.joint_batch_norm=false", "loss.class_weights=sqrt"),
+    "loss.class_weights=sqrt",
 ]
+WITHOUT_BATCH_NORM = ["network.joint_batch_norm=false"]
+FROZEN_BATCH_NORM = ["network.backbone=resnet10t", "train.freeze_batch_norm=true"]
 
 
 def command(cases: Path, out: Path, settings: list[str], *more: str) -> list[str]:
@@ -106,8 +108,8 @@ def test_a_killed_run_resumes_to_the_very_same_weights(cases: Path, tmp_path: Pa
     assert len(figures(broken)) == 4
 
 
-def with_a_lost_lesion(cases: Path, folder: Path) -> tuple[Path, str]:
-    """Copy the case folder; of a training lesion with one view, that file is damaged."""
+def with_lost_lesions(cases: Path, folder: Path) -> tuple[Path, set[str]]:
+    """Copy the case folder; the files of two training lesions with one view are damaged."""
     copy = shutil.copytree(cases, folder)
     rows = pl.read_parquet(copy / "cases.parquet").filter(pl.col("split") == "train")
     alone = (
@@ -116,15 +118,18 @@ def with_a_lost_lesion(cases: Path, folder: Path) -> tuple[Path, str]:
         .filter(pl.col("len") == 1)
         .sort("path")
     )
-    (copy / alone["path"][0]).write_bytes(b"no image")
-    return copy, alone["lesion_id"][0]
+    for path in alone["path"]:
+        (copy / path).write_bytes(b"no image")
+    return copy, set(alone["lesion_id"])
 
 
-def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> None:
-    """Some lesions lack a view, and one has no readable image, so that a process has nothing in that step."""
-    cases, lost = with_a_lost_lesion(cases, tmp_path / "cases")
-    finish(command(cases, tmp_path / "one", PAIRED))
-    done = finish(command(cases, tmp_path / "two", PAIRED, "--devices", "2", "--json"))
+@pytest.mark.parametrize("batch_norm", [WITHOUT_BATCH_NORM, FROZEN_BATCH_NORM], ids=["without", "frozen"])
+def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path, batch_norm: list[str]) -> None:
+    """Some lesions lack a view, and two have no readable image, so that a process has nothing in a step."""
+    cases, lost = with_lost_lesions(cases, tmp_path / "cases")
+    settings = PAIRED + batch_norm
+    finish(command(cases, tmp_path / "one", settings))
+    done = finish(command(cases, tmp_path / "two", settings, "--devices", "2", "--json"))
     assert json.loads(done.stdout)["results"]["readouts"]["both"]  # one process prints, and only that
     for one, two in zip(figures(tmp_path / "one"), figures(tmp_path / "two"), strict=True):
         assert two["loss"] == pytest.approx(one["loss"], rel=1e-4)
@@ -136,5 +141,9 @@ def test_two_processes_give_the_figures_of_one(cases: Path, tmp_path: Path) -> N
     for name, value in single.items():
         torch.testing.assert_close(pair[name], value, atol=1e-5, rtol=1e-4)
     assert (tmp_path / "two" / "manifest.json").is_file()
-    journal = read_lines(tmp_path / "one" / "journal.jsonl")
-    assert {lesion for line in journal for lesion in line["unreadable"]} == {lost}
+    one, two = (
+        [line["unreadable"] for line in read_lines(tmp_path / run / "journal.jsonl")]
+        for run in ("one", "two")
+    )
+    assert one == two
+    assert {lesion for unreadable in one for lesion in unreadable} == lost

@@ -92,7 +92,9 @@ class OptimizerSettings(Settings):
 
     name: Literal["sgd", "adamw"] = "adamw"
     lr: Positive = 5e-4
-    new_layer_lr: Positive = Field(1.0, description="factor of `lr` for layers without pretrained weights")
+    new_layer_lr: Positive = Field(
+        1.0, description="factor of `lr` for classifiers and the third sub-network"
+    )
     weight_decay: NotNegative = 0.01
     momentum: Share = Field(0.9, description="sgd only")
     clip_norm: NotNegative = Field(0.0, description="largest gradient norm; 0 is off")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from dermapair.config import DataSettings
 from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
-from dermapair.errors import ImageError
+from dermapair.errors import DermapairError, ImageError
 from dermapair.imaging.read import read_image
 from dermapair.imaging.square import make_square, square_map
 from dermapair.types import PixelMap, RGBImage
@@ -175,9 +176,25 @@ def prepare(
 
 
 def _open_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[np.uint8]]:
-    """Open the array of a half-made store, or make a new one."""
-    mode = "r+" if path.is_file() else "w+"
-    return np.lib.format.open_memmap(path, mode=mode, dtype=np.uint8, shape=shape)
+    """Open the array of a half-made store, or make a new one with its whole space reserved.
+
+    Writing to mapped memory that the disk has no room for would kill the process without a word.
+    """
+    if path.is_file():
+        return np.lib.format.open_memmap(path, mode="r+", dtype=np.uint8, shape=shape)
+    size = math.prod(shape)
+    try:
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+        if hasattr(os, "posix_fallocate"):  # not on macOS
+            with path.open("r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, os.path.getsize(path))
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise DermapairError(
+            f"{path}: expected room for {size / 2**30:.2f} GiB of prepared pixels, got {error.strerror!r}; "
+            f"free space on the disk or lower the size"
+        ) from error
+    return array
 
 
 def _prepare_row(

@@ -188,7 +188,7 @@ def _train_epoch(
         seen += sum(counts[view] for view in VIEWS if view in counts)
         for readout, total in sums.items():
             totals.setdefault(readout, []).append(total / max(counts[readout], 1.0))
-        unreadable |= dict(batch.errors)
+        unreadable |= batch.errors
         if fabric.is_global_zero:
             on_step(epoch, step + 1, len(steps))
     seconds = time.perf_counter() - began
@@ -199,7 +199,7 @@ def _train_epoch(
         "train_s": round(seconds, 3),
         "waited_s": round(waited, 3),
         "images_per_s": round(seen / seconds, 2),
-        "unreadable": unreadable,
+        "unreadable": _of_all_processes(fabric, unreadable),
     }
 
 
@@ -243,6 +243,15 @@ def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float
     total = fabric.all_reduce(mine.to(fabric.device), reduce_op="sum")
     assert isinstance(total, Tensor)
     return dict(zip(names, total.tolist(), strict=True))
+
+
+def _of_all_processes(fabric: Fabric, errors: dict[str, str]) -> dict[str, str]:
+    """Return the images that could not be read by any process, sorted by name."""
+    found = [errors]
+    if fabric.world_size > 1:
+        found = [{} for _ in range(fabric.world_size)]
+        torch.distributed.all_gather_object(found, errors)
+    return dict(sorted(item for each in found for item in each.items()))
 
 
 def _average(network: PairNet, decay: float) -> AveragedModel | None:

@@ -13,7 +13,7 @@ from dermapair.models import PairNet, Trunk
 
 
 def build_optimizer(network: PairNet, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """Return the optimiser, with a group of its own for layers without pretrained weights."""
+    """Return the optimiser, with a group of its own for what stands behind the backbone."""
     trunk = [p for name, p in network.named_parameters() if p.requires_grad and name.startswith("trunks.")]
     new = [p for name, p in network.named_parameters() if p.requires_grad and not name.startswith("trunks.")]
     groups = [

@@ -16,8 +16,8 @@ from dermapair.config import NetworkSettings
 from dermapair.errors import RecipeError
 from dermapair.models import BACKBONES, NETWORKS, POOLINGS, build_network, build_trunk
 from dermapair.models import trunk as trunk_module
+from dermapair.models.heads import FullyConnectedHead
 from dermapair.models.joint import build_joint
-from dermapair.models.networks import FullyConnectedHead
 from dermapair.models.trunk import Trunk
 from models.tiny import K, pair_batch, pictures, tiny_trunk
 
@@ -126,7 +126,7 @@ def test_a_transformer_is_refused_with_a_sentence() -> None:
 
 
 def test_an_unknown_pooling_names_the_known_ones() -> None:
-    with pytest.raises(RecipeError, match=r"unknown network\.pooling 'max'; known: gap"):
+    with pytest.raises(RecipeError, match=r"unknown network\.pooling 'max'; known: bp, cam_bp, gap"):
         build_network(NetworkSettings(backbone="squeezenet1_1", weights="none", pooling="max"), K)
 
 
@@ -171,7 +171,7 @@ def test_the_recipe_chooses_the_vgg_head(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_global_average_pooling_is_the_mean_over_cells() -> None:
-    pooling = POOLINGS["gap"](2)
+    pooling = POOLINGS["gap"](2, 0)
     x = torch.tensor([[[[1.0, 2.0], [3.0, 6.0]], [[0.0, 0.0], [0.0, 4.0]]]])
     assert pooling.width == 2
     torch.testing.assert_close(pooling(x), torch.tensor([[3.0, 1.0]]))

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from dermapair.models import PairNet, ShareNet, SingleNet, SoleNet, TripleNet, Trunk
+from dermapair.models.heads import Head
 from dermapair.models.joint import build_joint
-from dermapair.models.networks import Head
 from dermapair.models.poolings import POOLINGS
 from dermapair.models.trunk import Stage
 from dermapair.types import VIEWS
@@ -36,7 +36,7 @@ def tiny_head(*, seed: int = 0, dropout: float = 0.0, n_classes: int = K) -> Hea
     """A head whose weights are large enough for its probabilities to differ."""
     with torch.random.fork_rng():
         torch.manual_seed(100 + seed)
-        head = Head(POOLINGS["gap"](8), n_classes, dropout=dropout)
+        head = Head(POOLINGS["gap"](8, 0), n_classes, dropout=dropout)
         nn.init.normal_(head.classifier.weight)
         nn.init.normal_(head.classifier.bias)
     return head
@@ -71,12 +71,12 @@ def pictures(n: int, *, seed: int = 0, side: int = SIDE) -> Tensor:
 
 
 def pair_batch(
-    clinical: Sequence[int], dermoscopic: Sequence[int], *, seed: int = 0
+    clinical: Sequence[int], dermoscopic: Sequence[int], *, seed: int = 0, side: int = SIDE
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Images and rows of a batch; the pixels of a lesion's view depend on its number alone."""
     images, rows = {}, {}
     for stream, (view, of) in enumerate(zip(VIEWS, (clinical, dermoscopic), strict=True)):
         if of:
-            images[view] = torch.cat([pictures(1, seed=seed + 1000 * stream + i) for i in of])
+            images[view] = torch.cat([pictures(1, seed=seed + 1000 * stream + i, side=side) for i in of])
             rows[view] = torch.tensor(of)
     return images, rows

@@ -195,3 +195,36 @@ def test_a_prepared_store_with_a_bad_image_trains_without_it(cases: Path, tmp_pa
     run_experiment(recipe(), table, tmp_path / "run", accelerator="cpu")
     data = json.loads((tmp_path / "run" / "manifest.json").read_text(encoding="utf-8"))["data"]
     assert list(data["unreadable_images"]) == [table.frame["image_id"][row]]
+
+
+def test_a_cam_network_travels_with_the_run_that_uses_it(cases: Path, tmp_path: Path) -> None:
+    table = read_cases(cases)
+    source = tmp_path / "maps"
+    run_experiment(recipe(network={"kind": "share"}), table, source, accelerator="cpu")
+    weighted = recipe(network={"pooling": "cam_bp", "cam_source": str(source)})
+    out = tmp_path / "run"
+    run_experiment(weighted, table, out, accelerator="cpu")
+    weights, trained = (load_file(folder / "model.safetensors") for folder in (out, source))
+    for name, value in trained.items():
+        assert np.array_equal(weights[f"cam.network.{name}"], value), "frozen"
+    shutil.rmtree(source)
+    again = concatenate(list(dermapair.load(out, precision="fp32").predict_cases(table, split="test")))
+    written = read_scores(out / "predictions.parquet", split="test")[1]["both"]
+    assert list(written[0]) == list(again.ids)
+    np.testing.assert_allclose(written[1], again.probabilities["both"], atol=1e-6)
+
+
+def test_the_heads_of_a_networks_own_maps_are_trained_and_in_the_journal(cases: Path, tmp_path: Path) -> None:
+    own = recipe(network={"pooling": "cam_bp"}, train={"epochs": 3}, optimizer={"lr": 0.2})
+    run_experiment(own, read_cases(cases), tmp_path / "run", accelerator="cpu")
+    lines = [json.loads(line) for line in (tmp_path / "run" / "journal.jsonl").read_text().splitlines()]
+    assert set(lines[0]["loss"]) == {"clinical", "dermoscopic", "cross", "cam_clinical", "cam_dermoscopic"}
+    assert lines[-1]["loss"]["cam_clinical"] < lines[0]["loss"]["cam_clinical"]
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert set(results["readouts"]) == READOUTS, "these heads are no readouts"
+
+
+def test_a_missing_cam_network_is_refused_before_anything_is_trained(cases: Path, tmp_path: Path) -> None:
+    nowhere = recipe(network={"pooling": "cam_bp", "cam_source": str(tmp_path / "nowhere")})
+    with pytest.raises(RunError, match=r"nowhere: expected a run with model\.json"):
+        run_experiment(nowhere, read_cases(cases), tmp_path / "run", accelerator="cpu")

@@ -8,7 +8,7 @@ from torch import nn
 
 from dermapair.data.lesions import Batch
 from dermapair.models import SingleNet
-from dermapair.models.networks import Head
+from dermapair.models.heads import Head
 from dermapair.models.poolings import GlobalAverage
 from dermapair.models.trunk import Stage, Trunk
 from dermapair.training.unfold import unfold_batch_norm

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dermapair import __version__
-from dermapair.cli import data, demo, doctor, evaluate, predict, train
+from dermapair.cli import data, demo, doctor, evaluate, explain, predict, train
 from dermapair.errors import DermapairError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app.command()(demo.demo)
 app.add_typer(data.app, name="data")
 app.command()(train.train)
 app.command()(predict.predict)
+app.command()(explain.explain)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
 app.command()(doctor.doctor)

@@ -60,7 +60,22 @@ class NetworkSettings(Settings):
     backbone: str = Field("vgg16", description="a timm name, squeezenet1_1 or googlenet")
     weights: str = Field("auto", description="auto, none, or a path to a safetensors file")
     head: Literal["gap", "fc4096"] = Field("gap", description="fc4096: VGG-16's two hidden layers")
-    pooling: str = Field("gap", description="how a map becomes a vector, when head is gap")
+    cut: str = Field("", description="the trunk ends after this stage; empty: after its last")
+    extra: int = Field(0, ge=0, description="channels of a new 3 x 3 convolution behind the trunk; 0: none")
+    pooling: str = Field(
+        "gap", description="how a map becomes a vector, when head is gap: gap, bp (bilinear) or cam_bp"
+    )
+    pool_at: Literal["all", "branches", "joint"] = Field(
+        "all",
+        description="heads that use `pooling`: all, those of a view, or the third one; the others use gap",
+    )
+    project: int = Field(0, ge=0, description="bp, cam_bp: channels after a 1 x 1 convolution; 0: none")
+    cam_source: str = Field(
+        "self", description="cam_bp: self (a gap head trained beside), or the run folder of a CAM network"
+    )
+    cam_classes: str = Field(
+        "sum", description="cam_bp: sum, plain-sum, predicted or probability-weighted over the classes' maps"
+    )
     dropout: Share = Field(0.0, description="before the classifier")
     share: Literal["all", "backbone"] = Field("all", description="share and triple: one classifier or two")
     tap: str = Field("stage-2", description="triple: the maps that feed the third sub-network")
@@ -81,6 +96,7 @@ class LossSettings(Settings):
     class_weights: Literal["none", "sqrt", "balanced"] = Field(
         "none", description="1, 1/sqrt(n) or 1/n of a class in training, with mean 1 over lesions"
     )
+    cam: NotNegative = Field(1.0, description="weight of the heads that make cam_bp's own maps")
     label_smoothing: Share = 0.0
     logit_adjustment: NotNegative = Field(
         0.0, description="tau of Menon et al. 2021, added to logits in training only: tau * log prior"

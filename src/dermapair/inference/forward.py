@@ -65,10 +65,14 @@ class Scorer:
         pairs, owner = chunk.pairs()
         return chunk, make_batch(pairs, source, views=self.network.views, change=self._change), owner
 
+    @property
+    def input_side(self) -> int:
+        """Side of the network's input at prediction, pixels."""
+        return self.predict.input or self.data.input
+
     def input_of(self, square: RGBImage) -> RGBImage:
         """Return the network's input, cut from the centre of a prepared square, at prediction's own size."""
-        side = self.predict.input or self.data.input
-        return apply(square, centre(self.data.size, side), input_side=side)
+        return apply(square, centre(self.data.size, self.input_side), input_side=self.input_side)
 
     def _change(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
         return self.input_of(square)

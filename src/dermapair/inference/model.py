@@ -41,6 +41,7 @@ class ModelFacts(BaseModel):
         combine_weights: by readout, its weight in `both`.
         precision: that training used.
         started_from: what the backbone's weights were before training.
+        cam: network and number of classes of the CAM network whose weights are in the file too, or None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +58,7 @@ class ModelFacts(BaseModel):
     combine_weights: dict[str, float]
     precision: str
     started_from: str
+    cam: tuple[NetworkSettings, int] | None = None
 
     def as_task(self) -> Task:
         """Return the task that the model was trained for."""
@@ -99,6 +101,31 @@ def read_facts(folder: Path) -> ModelFacts:
         raise RunError(f"{path}: damaged or of another version: {str(error).splitlines()[0]}") from error
 
 
+def _unweighted(settings: NetworkSettings, n_classes: int, cam: PairNet | None = None) -> PairNet:
+    """Return a network whose weights are about to be loaded."""
+    return build_network(settings.model_copy(update={"weights": "none"}), n_classes, cam=cam)
+
+
+def cam_facts(settings: NetworkSettings) -> tuple[NetworkSettings, int] | None:
+    """Return what `model.json` says of the CAM network that a recipe names; None where it names none."""
+    if settings.pooling != "cam_bp" or settings.cam_source == "self":
+        return None
+    facts = read_facts(Path(settings.cam_source))
+    return facts.network, len(facts.classes)
+
+
+def load_cam(settings: NetworkSettings) -> PairNet | None:
+    """Return the CAM network that a recipe names; None where it names none.
+
+    Raises:
+        RunError: `cam_source` is no run, or is damaged.
+    """
+    if cam_facts(settings) is None:
+        return None
+    source = Path(settings.cam_source)
+    return load_model(source, device=torch.device("cpu"), precision="fp32")[0].network
+
+
 def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[Scorer, ModelFacts]:
     """Return a trained network, ready to score.
 
@@ -109,7 +136,8 @@ def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[S
     path = folder / "model.safetensors"
     try:
         with torch.random.fork_rng():
-            network = build_network(facts.network.model_copy(update={"weights": "none"}), len(facts.classes))
+            cam = _unweighted(*facts.cam) if facts.cam else None
+            network = _unweighted(facts.network, len(facts.classes), cam)
     except RecipeError as error:
         raise RunError(f"{folder / 'model.json'}: names a network that cannot be built: {error}") from error
     if set(facts.combine_weights) != set(network.readouts):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +15,23 @@ import polars as pl
 import torch
 from PIL import Image
 
+from dermapair.augment import centre, place
 from dermapair.config import DataSettings
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Batch, Lesions, select_lesions
 from dermapair.data.store import open_pixels
 from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
-from dermapair.imaging.square import make_square
-from dermapair.inference.forward import Scorer
+from dermapair.imaging.square import make_square, square_map
+from dermapair.inference.explanation import Explanation, ReadoutMaps
+from dermapair.inference.forward import Scorer, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_model
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores
-from dermapair.types import VIEWS, Prediction, RGBImage
+from dermapair.models import PairNet, Trunk
+from dermapair.saliency.grid import Grid, measure_grid
+from dermapair.saliency.maps import maps_of
+from dermapair.types import VIEWS, PixelMap, Prediction, RGBImage, View
 
 Picture = str | Path | Image.Image | RGBImage
 MEASURE_FROM = 256
@@ -66,22 +72,66 @@ class Predictor:
             UsageError: no image was given for a view that the network takes.
             ImageError: an image cannot be read.
         """
+        images, _ = self._inputs(clinical, dermoscopic)
+        return self._predict(images)
+
+    def explain(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Explanation:
+        """Explain the prediction of one lesion; arguments and errors are those of `predict`.
+
+        Maps are made in fp32, of the images as they are. The network's modes and gradients stay as they were.
+        """
+        images, placed = self._inputs(clinical, dermoscopic)
+        prediction = self._predict(images)
+        device, network = self.scorer.device, self.scorer.network
+        with evaluating(network), torch.inference_mode(False), torch.enable_grad():
+            tensors = {view: to_tensor(x, device).requires_grad_() for view, x in images.items()}
+            output = network(
+                tensors, {view: torch.zeros(1, dtype=torch.long, device=device) for view in images}
+            )
+
+        @cache
+        def explain(readout: str) -> ReadoutMaps:
+            if len(output.logits) == 1:
+                readout = next(iter(output.logits))  # `both` equals it
+            found, method = maps_of(network, output, readout, weights=self.scorer.weights)
+            stage = -1 if readout in network.views or network.joint is None else network.tap
+            maps = {view: m[0].double().cpu().numpy() for view, m in found.items()}
+            return ReadoutMaps(maps, self.grid(stage), method)
+
+        return Explanation(prediction, placed, explain)
+
+    def grid(self, stage: int = -1) -> Grid:
+        """Return where the cells of a stage's maps lie in the network's input."""
+        return _grid(self.scorer.network, stage, self.scorer.input_side)
+
+    def _inputs(
+        self, clinical: Picture | None, dermoscopic: Picture | None
+    ) -> tuple[dict[View, RGBImage], dict[View, PixelMap]]:
+        """Return by view the (1, H, W, 3) input of the network, and where it lies in the picture."""
         pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
-        data = self.scorer.data
-        images: dict[str, RGBImage] = {}
+        data, side = self.scorer.data, self.scorer.input_side
+        images: dict[View, RGBImage] = {}
+        placed: dict[View, PixelMap] = {}
         for view in self.scorer.network.views:
             picture = pictures[view]
             if picture is not None:
-                square = make_square(_image(picture, data), side=data.size, fit=data.fit)
-                images[view] = self.scorer.input_of(square)[None]
+                image = _image(picture, data)
+                images[view] = self.scorer.input_of(make_square(image, side=data.size, fit=data.fit))[None]
+                square = square_map((image.shape[1], image.shape[0]), side=data.size, fit=data.fit)
+                placed[view] = place(centre(data.size, side), square, input_side=side)
         if not images:
             raise UsageError(
                 f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one"
             )
+        return images, placed
+
+    def _predict(self, images: dict[View, RGBImage]) -> Prediction:
+        """Predict one lesion from its inputs."""
         one = np.zeros(1, dtype=np.int64)
-        scores = self.scorer.score_batch(
-            Batch(images, dict.fromkeys(images, one), one - 1, ("",)), one, ("",)
+        batch = Batch(
+            {str(view): image for view, image in images.items()}, dict.fromkeys(images, one), one - 1, ("",)
         )
+        scores = self.scorer.score_batch(batch, one, ("",))
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
         return Prediction(
             self.classes,
@@ -133,6 +183,13 @@ class Predictor:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
             scorer = replace(scorer, precision=choose_precision(rates))
         yield from scorer.score(lesions, open_pixels(table, scorer.data))
+
+
+@cache
+def _grid(network: PairNet, stage: int, side: int) -> Grid:
+    """Return the grid of a network's maps; measured once."""
+    trunk: Trunk = network.trunks[0]  # type: ignore[assignment]
+    return measure_grid(trunk, stage=stage, side=side)
 
 
 def _image(picture: Picture, data: DataSettings) -> RGBImage:

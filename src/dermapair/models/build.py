@@ -8,26 +8,22 @@ from torch import nn
 
 from dermapair.config import NetworkSettings
 from dermapair.errors import RecipeError, unknown_choice
+from dermapair.models.cam import CLASS_RULES
+from dermapair.models.cam_sources import OwnMaps, TrainedMaps
+from dermapair.models.heads import FullyConnectedHead, Head
 from dermapair.models.joint import build_joint
-from dermapair.models.networks import (
-    FullyConnectedHead,
-    Head,
-    PairNet,
-    ShareNet,
-    SingleNet,
-    SoleNet,
-    TripleNet,
-)
+from dermapair.models.networks import PairNet, ShareNet, SingleNet, SoleNet, TripleNet
 from dermapair.models.poolings import POOLINGS
-from dermapair.models.trunk import Trunk, build_trunk
+from dermapair.models.trunk import Trunk, build_trunk, ended
 
 
-def build_network(settings: NetworkSettings, n_classes: int) -> PairNet:
+def build_network(settings: NetworkSettings, n_classes: int, *, cam: PairNet | None = None) -> PairNet:
     """Return a network.
 
     Args:
         settings: the recipe's `network` section; `weights = "none"` gives random weights.
         n_classes: K.
+        cam: the trained network whose maps weigh the cells, where `cam_source` names one.
 
     Raises:
         RecipeError: a name is unknown, or parts do not fit together.
@@ -35,17 +31,42 @@ def build_network(settings: NetworkSettings, n_classes: int) -> PairNet:
     """
     if settings.pooling not in POOLINGS:
         raise RecipeError(unknown_choice("network.pooling", settings.pooling, POOLINGS))
-    return NETWORKS[settings.kind](settings, n_classes)
+    if settings.cam_classes not in CLASS_RULES:
+        raise RecipeError(unknown_choice("network.cam_classes", settings.cam_classes, CLASS_RULES))
+    network = NETWORKS[settings.kind](settings, n_classes)
+    if any(isinstance(m, Head) and m.pooling.weighted for m in network.modules()):
+        network.weigh_cells(_cam(settings, network, n_classes, cam), classes=settings.cam_classes)
+    return network
+
+
+def _cam(settings: NetworkSettings, network: PairNet, n_classes: int, trained: PairNet | None) -> nn.Module:
+    """Return what makes the maps: heads of the network's own, or the trained network."""
+    if settings.cam_source == "self":
+        plain = settings.model_copy(update={"pooling": "gap", "head": "gap"})
+        channels = network.trunks[0].stages[-1].channels  # type: ignore[union-attr, index]
+        heads = [_head(plain, channels, n_classes) for _ in network.heads]
+        return OwnMaps([head for head in heads if isinstance(head, Head)], network.head_of)
+    assert trained is not None, "the caller loads the network that cam_source names"
+    lacking = [view for view in network.views if view not in trained.views or not trained.classifier(view)]
+    if lacking:
+        raise RecipeError(
+            f"network.cam_source {settings.cam_source!r}: expected a network with global average pooling on "
+            f'every view, got none for {" and ".join(lacking)}; train one with network.pooling = "gap"'
+        )
+    return TrainedMaps(trained)
 
 
 def _trunk(settings: NetworkSettings) -> Trunk:
-    return build_trunk(settings.backbone, weights=settings.weights)
+    return ended(
+        build_trunk(settings.backbone, weights=settings.weights), cut=settings.cut, extra=settings.extra
+    )
 
 
-def _head(settings: NetworkSettings, channels: int, n_classes: int) -> nn.Module:
+def _head(settings: NetworkSettings, channels: int, n_classes: int, *, place: str = "branches") -> nn.Module:
     if settings.head == "fc4096":
         return FullyConnectedHead(channels, n_classes, dropout=settings.dropout)
-    return Head(POOLINGS[settings.pooling](channels), n_classes, dropout=settings.dropout)
+    pooling = settings.pooling if settings.pool_at in ("all", place) else "gap"
+    return Head(POOLINGS[pooling](channels, settings.project), n_classes, dropout=settings.dropout)
 
 
 def _shared_heads(settings: NetworkSettings, channels: int, n_classes: int) -> list[nn.Module]:
@@ -78,7 +99,7 @@ def _triple(settings: NetworkSettings, n_classes: int) -> PairNet:
         trunk=trunk,
         heads=heads,
         joint=joint,
-        joint_head=_head(settings, channels, n_classes),
+        joint_head=_head(settings, channels, n_classes, place="joint"),
         tap=trunk.stages.index(tap),
     )
 

@@ -10,15 +10,32 @@ K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from dermapair.models.joint import he_init
-from dermapair.models.poolings import Pooling
+from dermapair.models.cam import cell_weights, normalised, on_grid
+from dermapair.models.heads import Head
+from dermapair.models.poolings import GlobalAverage
 from dermapair.models.trunk import Trunk
 from dermapair.types import VIEWS, View
+
+
+class TrunkMap(NamedTuple):
+    """The map of one trunk for all its images, and which of its rows show one view.
+
+    Everything behind it was computed from `whole`, so gradients are taken with respect to that.
+    """
+
+    whole: Tensor
+    rows: slice
+
+    @property
+    def of_view(self) -> Tensor:
+        """(n_v, D, h, w)."""
+        return self.whole[self.rows]
 
 
 @dataclass(frozen=True)
@@ -28,54 +45,23 @@ class Output:
     Attributes:
         logits: by readout (`clinical`, `dermoscopic`, `cross`), (n, K).
         rows: by readout, (n,) int64: which lesions of the batch these are, ascending.
-        features: by view, the last map of its trunk, (n_v, D, h, w).
+        maps: by view, the last map of its trunk.
+        taps: by view, the map on which every readout depends: that at the tap, else the last.
+        auxiliary: as `cam_<view>`, (n_v, K) logits of the heads that only make saliency, trained beside.
+        saliency: by view, (n_v, h, w) with sum 1: what weighted pooling was given.
     """
 
     logits: dict[str, Tensor]
     rows: dict[str, Tensor]
-    features: dict[str, Tensor]
+    maps: dict[View, TrunkMap]
+    taps: dict[View, TrunkMap]
+    auxiliary: dict[str, Tensor] = field(default_factory=dict)
+    saliency: dict[View, Tensor] = field(default_factory=dict)
 
-
-class Head(nn.Module):
-    """Pooling, dropout and a linear classifier: (B, D, h, w) -> (B, K)."""
-
-    def __init__(self, pooling: Pooling, n_classes: int, *, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.pooling = pooling
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(pooling.width, n_classes)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B, K) logits."""
-        logits: Tensor = self.classifier(self.dropout(self.pooling(features)))
-        return logits
-
-
-class FullyConnectedHead(nn.Module):
-    """VGG-16's own head: maximum pooling, 7 x 7 cells, two hidden layers of 4096 units, freshly drawn."""
-
-    def __init__(self, channels: int, n_classes: int, *, dropout: float = 0.5) -> None:
-        super().__init__()
-        self.layers = nn.Sequential(
-            nn.MaxPool2d(2, ceil_mode=True),
-            nn.AdaptiveAvgPool2d(7),
-            nn.Flatten(),
-            nn.Linear(49 * channels, 4096),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-            nn.Linear(4096, 4096),
-            nn.ReLU(inplace=True),
-            nn.Dropout(dropout),
-        )
-        self.layers.apply(he_init)
-        self.classifier = nn.Linear(4096, n_classes)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(B, D, h, w) -> (B, K) logits."""
-        logits: Tensor = self.classifier(self.layers(features))
-        return logits
+    @property
+    def features(self) -> dict[View, Tensor]:
+        """By view, the last map of its trunk, (n_v, D, h, w)."""
+        return {view: m.of_view for view, m in self.maps.items()}
 
 
 class PairNet(nn.Module):
@@ -110,6 +96,18 @@ class PairNet(nn.Module):
         self.joint = joint
         self.joint_head = joint_head
         self.tap = tap
+        self.cam: nn.Module | None = None
+        self.cam_classes = ""
+
+    def weigh_cells(self, cam: nn.Module, *, classes: str) -> None:
+        """Take the saliency of weighted poolings from class activation maps (Ge et al. 2017, section 2.2).
+
+        Args:
+            cam: makes the maps (`cam.OwnMaps` or `cam.TrainedMaps`).
+            classes: how they become saliency, a key of `cam.CLASS_RULES`.
+        """
+        self.cam = cam
+        self.cam_classes = classes
 
     @property
     def views(self) -> tuple[View, ...]:
@@ -128,37 +126,75 @@ class PairNet(nn.Module):
             images: by view, (n_v, 3, H, W) float in [0, 1], RGB; a view that no lesion has is left out.
             rows: by view, (n_v,) int64, ascending: the lesions of the batch that have it.
         """
-        maps = self._maps({view: images[view] for view in self.views if view in images})
-        logits: dict[str, Tensor] = {view: self.heads[self.head_of[view]](maps[view][-1]) for view in maps}
-        present: dict[str, Tensor] = {view: rows[view] for view in maps}
-        if self.joint is not None and self.joint_head is not None and len(maps) == 2:
-            common, pairs = _paired(present, {view: maps[view][self.tap] for view in maps})
+        taken: dict[View, Tensor] = {view: images[view] for view in self.views if view in images}
+        stages = self._stages(taken)
+        last = {view: stages[view][-1] for view in stages}
+        features = {view: m.of_view for view, m in last.items()}
+        saliency, auxiliary = self._saliency(taken, rows, features)
+        logits: dict[str, Tensor] = {
+            view: self.heads[self.head_of[view]](f, saliency.get(view)) for view, f in features.items()
+        }
+        present: dict[str, Tensor] = {view: rows[view] for view in stages}
+        taps = last if self.joint is None else {view: stages[view][self.tap] for view in stages}
+        if self.joint is not None and self.joint_head is not None and len(taps) == len(VIEWS):
+            common, chosen = _paired(present)
             if len(common):
-                logits["cross"] = self.joint_head(self.joint(torch.cat(pairs, dim=1)))
+                pairs = [taps[view].of_view[chosen[view]] for view in VIEWS]
+                seen = [saliency[view][chosen[view]] for view in VIEWS] if saliency else None
+                logits["cross"] = self._cross(pairs, seen)
                 present["cross"] = common
-        return Output(logits, present, {view: maps[view][-1] for view in maps})
+        return Output(logits, present, last, taps, auxiliary, saliency)
 
-    def _maps(self, images: Mapping[View, Tensor]) -> dict[View, list[Tensor]]:
+    def _cross(self, pairs: Sequence[Tensor], saliency: Sequence[Tensor] | None) -> Tensor:
+        """Return the (n, K) logits of the third sub-network; its saliency is the mean of both views'."""
+        assert self.joint is not None and self.joint_head is not None
+        joint = self.joint(torch.cat(list(pairs), dim=1))
+        mean = None
+        if saliency is not None:
+            first, second = saliency
+            mean = normalised(first + on_grid(second, first.shape[1:]))
+        logits: Tensor = self.joint_head(joint, mean)
+        return logits
+
+    def _saliency(
+        self, images: Mapping[View, Tensor], rows: Mapping[str, Tensor], features: Mapping[View, Tensor]
+    ) -> tuple[dict[View, Tensor], dict[str, Tensor]]:
+        """Return the saliency by view, and the logits that are to be trained for it."""
+        if self.cam is None:
+            return {}, {}
+        maps, logits, trained = self.cam(images, rows, features)
+        saliency = {view: cell_weights(m, logits[view], classes=self.cam_classes) for view, m in maps.items()}
+        return saliency, {f"cam_{view}": z for view, z in logits.items()} if trained else {}
+
+    def classifier(self, view: View) -> nn.Linear | None:
+        """Return the linear layer of a view's readout if it stands behind global average pooling."""
+        head = self.heads[self.head_of[view]]
+        if isinstance(head, Head) and isinstance(head.pooling, GlobalAverage):
+            return head.classifier
+        return None
+
+    def _stages(self, images: Mapping[View, Tensor]) -> dict[View, list[TrunkMap]]:
         """Return the maps of every stage by view, one pass for each trunk."""
-        maps: dict[View, list[Tensor]] = {}
+        maps: dict[View, list[TrunkMap]] = {}
         for index, trunk in enumerate(self.trunks):
             views = [view for view in images if self.trunk_of[view] == index]
             if not views:
                 continue
-            sizes = [len(images[view]) for view in views]
             batch = torch.cat([images[view] for view in views]) if len(views) > 1 else images[views[0]]
-            split = [stage.split(sizes) for stage in trunk(batch)]
-            maps |= {view: [stage[i] for stage in split] for i, view in enumerate(views)}
+            stages, start = trunk(batch), 0
+            for view in views:
+                rows = slice(start, start := start + len(images[view]))
+                maps[view] = [TrunkMap(stage, rows) for stage in stages]
         return maps
 
 
-def _paired(rows: Mapping[str, Tensor], maps: Mapping[View, Tensor]) -> tuple[Tensor, list[Tensor]]:
-    """Return the lesions that have both views, and the maps of those, clinical first."""
+def _paired(rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[View, Tensor | slice]]:
+    """Return the lesions that have both views, and by view which of its images are theirs."""
     clinical, dermoscopic = (rows[view] for view in VIEWS)
     if torch.equal(clinical, dermoscopic):
-        return clinical, [maps[view] for view in VIEWS]
-    keep = {"clinical": torch.isin(clinical, dermoscopic), "dermoscopic": torch.isin(dermoscopic, clinical)}
-    return clinical[keep["clinical"]], [maps[view][keep[view]] for view in VIEWS]
+        return clinical, dict.fromkeys(VIEWS, slice(None))
+    theirs = torch.isin(clinical, dermoscopic)
+    return clinical[theirs], {"clinical": theirs, "dermoscopic": torch.isin(dermoscopic, clinical)}
 
 
 class SingleNet(PairNet):

@@ -105,6 +105,29 @@ class Trunk(nn.Module):
         return maps
 
 
+def ended(trunk: Trunk, *, cut: str = "", extra: int = 0) -> Trunk:
+    """Return a trunk that ends after a stage, with one new convolution behind it (Zhou et al. 2016).
+
+    Args:
+        trunk: its units are taken over.
+        cut: a stage; "" is the last one.
+        extra: channels of a new 3 x 3 convolution with ReLU, N(0, 0.01); 0 is none.
+
+    Raises:
+        RecipeError: there is no such stage.
+    """
+    last = trunk.stage(cut) if cut else trunk.stages[-1]
+    units = list(trunk.units)[: last.end]
+    stages = list(trunk.stages[: trunk.stages.index(last) + 1])
+    if extra:
+        conv = nn.Conv2d(last.channels, extra, 3, padding=1)
+        nn.init.normal_(conv.weight, std=0.01)
+        nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        units.append(nn.Sequential(conv, nn.ReLU(inplace=True)))
+        stages.append(Stage("extra", len(units), extra, last.stride))
+    return Trunk(units, stages, mean=trunk.mean.flatten().tolist(), std=trunk.std.flatten().tolist())
+
+
 def squeezenet1_1(weights: str) -> Trunk:
     """Torchvision's SqueezeNet 1.1 (Iandola et al. 2016); file holds at least `features.*`."""
     net = torchvision.models.squeezenet1_1()

@@ -23,7 +23,7 @@ from dermapair.data.store import Store, open_pixels, unreadable
 from dermapair.data.task import UNKNOWN, build_task
 from dermapair.errors import DermapairError, TableError
 from dermapair.evaluation import evaluate, truth_of
-from dermapair.inference.model import ModelFacts, save_model
+from dermapair.inference.model import ModelFacts, cam_facts, save_model
 from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
 from dermapair.training.checkpoint import read_lines
@@ -178,6 +178,7 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
         combine_weights=dict(trained.scorer.weights),
         precision=recipe.train.precision,
         started_from=started,
+        cam=cam_facts(recipe.network),
     )
 
 

@@ -25,6 +25,7 @@ from dermapair.config import Recipe, to_toml
 from dermapair.config.files import write_whole
 from dermapair.data.lesions import Batch
 from dermapair.errors import RecipeError, TrainingError, unknown_choice
+from dermapair.inference.model import load_cam
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
@@ -79,7 +80,7 @@ def train(
     fabric.launch()
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        network = build_network(recipe.network, len(data.task.classes))
+        network = build_network(recipe.network, len(data.task.classes), cam=load_cam(recipe.network))
         if recipe.train.readout not in (*network.readouts, "both"):
             known = (*network.readouts, "both")
             raise RecipeError(
@@ -238,7 +239,7 @@ def _over_processes(fabric: Fabric, values: dict[str, float]) -> dict[str, float
     """Return the sums over all processes, by readout."""
     if fabric.world_size == 1:
         return values
-    names = (*VIEWS, "cross")
+    names = (*VIEWS, "cross", *(f"cam_{view}" for view in VIEWS))
     mine = torch.tensor([values.get(name, 0.0) for name in names], dtype=torch.float64)
     total = fabric.all_reduce(mine.to(fabric.device), reduce_op="sum")
     assert isinstance(total, Tensor)

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dermapair.config import LossSettings
+from dermapair.types import VIEWS
 
 
 def row_losses(logits: Tensor, labels: Tensor, *, kind: str, label_smoothing: float = 0.0) -> Tensor:
@@ -58,7 +59,8 @@ class PairLoss:
     """The weighted sum of the readouts' costs.
 
     cost = sum over readouts r of c_r * (sum of row losses of r) / (lesions in the global batch that have r),
-    c_cross = alpha (eq. 5), all others 1 (eq. 3 is a sum, not a mean).
+    c_cross = alpha (eq. 5), c of a head that only makes saliency = cam, all others 1 (eq. 3 is a sum, not a
+    mean).
 
     Args:
         settings: the recipe's `loss` section.
@@ -90,6 +92,5 @@ class PairLoss:
 
     def total(self, sums: Mapping[str, Tensor], counts: Mapping[str, float]) -> Tensor:
         """Return the cost; `counts` are lesions by readout over all processes."""
-        alpha = self.settings.alpha
-        terms = [(alpha if r == "cross" else 1.0) * s / counts[r] for r, s in sums.items()]
-        return torch.stack(terms).sum()
+        factors = {"cross": self.settings.alpha} | {f"cam_{view}": self.settings.cam for view in VIEWS}
+        return torch.stack([factors.get(r, 1.0) * s / counts[r] for r, s in sums.items()]).sum()

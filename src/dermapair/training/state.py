@@ -115,14 +115,16 @@ class Logits(nn.Module):
     def forward(
         self, images: Mapping[str, Tensor], rows: Mapping[str, Tensor]
     ) -> tuple[dict[str, Tensor], dict[str, Tensor], Tensor]:
-        """Return the fields `logits` and `rows` of `models.Output`, and the cost of nothing.
+        """Return the logits that are trained and their rows (see `models.Output`), and the cost of nothing.
 
-        That is 0; where no image could be read it hangs on a parameter, so that this process can take part in
-        the backward pass that the others wait for.
+        The latter is 0; where no image could be read it hangs on a parameter, so that this process can take
+        part in the backward pass that the others wait for.
         """
         with autocast(self.device, self.precision):
             output = self.network(images, rows)
         if output.logits:
-            return output.logits, output.rows, torch.zeros((), device=self.device)
+            beside = {name: output.rows[name.removeprefix("cam_")] for name in output.auxiliary}
+            nothing = torch.zeros((), device=self.device)
+            return output.logits | output.auxiliary, output.rows | beside, nothing
         first = next(p for p in self.network.parameters() if p.requires_grad)
         return output.logits, output.rows, first.sum() * 0

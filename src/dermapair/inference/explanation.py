@@ -1,0 +1,117 @@
+"""Why a trained run says what it says of one lesion: maps, boxes, and what there is to be careful about.
+
+Letters: K classes, h w map cells, H W pixels of the user's image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from dermapair.errors import UsageError, unknown_choice
+from dermapair.saliency.grid import Grid
+from dermapair.saliency.place import find_box, has_evidence, to_pixels
+from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, View
+
+Maps = Mapping[View, FloatArray]
+
+
+class ReadoutMaps(NamedTuple):
+    """The maps that explain one readout.
+
+    Attributes:
+        maps: by view, (K, h, w), not clamped.
+        grid: where the cells lie in the network's input.
+        method: "cam" or "grad-cam".
+    """
+
+    maps: Maps
+    grid: Grid
+    method: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Class activation maps of one lesion, for every view that was given.
+
+    Attributes:
+        prediction: what is explained. Maps are those of the images as they are; a prediction may average over
+            orientations as well.
+        placed: by view, where the network's input lies in the user's own image.
+        explain: readout -> its maps; made when asked for.
+    """
+
+    prediction: Prediction
+    placed: Mapping[View, PixelMap]
+    explain: Callable[[str], ReadoutMaps]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K class names."""
+        return self.prediction.classes
+
+    @property
+    def maps(self) -> Maps:
+        """By view, (K, h, w) raw maps of that view's own readout."""
+        return {view: self._of(view).maps[view] for view in self.placed}
+
+    @property
+    def boxes(self) -> dict[View, Box | None]:
+        """By view, the box of the class that it predicts, pixels of the user's image; None: no evidence."""
+        return {view: self.box(view, self.predicted(view)) for view in self.placed}
+
+    def maps_for(self, readout: str) -> Maps:
+        """Return by view (K, h, w) maps that explain a readout; the view's own for `clinical`, `dermoscopic`.
+
+        Raises:
+            UsageError: the prediction lacks that readout.
+        """
+        return self._of(readout).maps
+
+    def method(self, readout: str) -> str:
+        """Return how a readout's maps were made: "cam" or "grad-cam"."""
+        return self._of(readout).method
+
+    def predicted(self, readout: str) -> int:
+        """Return the index of a readout's most probable class."""
+        return int(self.prediction.probabilities[readout].argmax())
+
+    def to_pixels(self, view: View, k: int, *, readout: str | None = None) -> FloatArray:
+        """Return the (H, W) map of class k on the user's own image, NaN where the network saw nothing.
+
+        Args:
+            view: whose image.
+            k: index of the class.
+            readout: what the map explains; None is the view's own readout.
+        """
+        found = self._of(readout or view)
+        return to_pixels(found.maps[view][k], found.grid, self.placed[view])
+
+    def box(self, view: View, k: int, *, readout: str | None = None) -> Box | None:
+        """Return the box of class k in pixels of the user's own image, or None: no positive evidence."""
+        found = self._of(readout or view)
+        return find_box(found.maps[view][k], found.grid, self.placed[view])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences that a reader of the maps should know."""
+        found = []
+        for view, placed in self.placed.items():
+            name = self.classes[self.predicted(view)]
+            if not has_evidence(self.maps[view][self.predicted(view)]):
+                found.append(f"{view}: no positive evidence for {name}, the class that this view predicts")
+            elif self.predicted(view) != self.predicted("both"):
+                other = self.classes[self.predicted("both")]
+                found.append(f"{view}: this view alone predicts {name}, both together {other}")
+            seen = placed.size[0] * placed.size[1] / placed.scale**2
+            share = seen / (placed.source_size[0] * placed.source_size[1])
+            if share < 0.9:
+                found.append(f"{view}: the network saw {share:.0%} of the image, a square in its middle")
+        return tuple(found)
+
+    def _of(self, readout: str) -> ReadoutMaps:
+        if readout not in self.prediction.probabilities:
+            known = [r for r in (*VIEWS, "cross", "both") if r in self.prediction.probabilities]
+            raise UsageError(unknown_choice("readout of this lesion", readout, known))
+        return self.explain(readout)

@@ -1,0 +1,95 @@
+"""The files of an explanation: overlays, raw maps, and what they mean."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dermapair.config.files import write_whole
+from dermapair.errors import DermapairError
+from dermapair.imaging.read import read_image
+from dermapair.inference.explanation import Explanation
+from dermapair.saliency.overlay import overlay
+from dermapair.types import RGBImage
+
+SCHEMA_VERSION = 1
+
+
+def write_explanation(
+    explanation: Explanation, files: Mapping[str, Path], out: Path, *, readout: str | None = None
+) -> dict[str, Any]:
+    """Write `<view>_<class>.png`, `<view>.npy` (K x h x w) and, last, `explanation.json`.
+
+    Overlays of one view share one scale, whose top is the largest value of its maps, so that they can be
+    compared: a class without evidence looks like one.
+
+    Args:
+        explanation: of one lesion.
+        files: by view, the image that was given.
+        out: the folder; made where it is missing.
+        readout: what the maps explain; None is each view's own readout.
+
+    Returns:
+        The content of `explanation.json`.
+
+    Raises:
+        UsageError: the lesion lacks that readout.
+        DermapairError: a file cannot be written.
+    """
+    views: dict[str, Any] = {}
+    for view in explanation.placed:
+        name = readout or view
+        maps = explanation.maps_for(name)
+        if view not in maps:
+            continue
+        image = read_image(files[view])
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            np.save(out / f"{view}.npy", maps[view])
+            for k, each in enumerate(_file_names(explanation.classes)):
+                values = explanation.to_pixels(view, k, readout=name)
+                drawn = overlay(image, values, top=float(maps[view].max()))
+                (out / f"{view}_{each}.png").write_bytes(_png(drawn))
+        except OSError as error:
+            raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
+        views[view] = {
+            "explains": name,
+            "method": explanation.method(name),
+            "predicted": explanation.classes[explanation.predicted(name)],
+            "top": float(maps[view].max()),
+            "boxes": {
+                each: explanation.box(view, k, readout=name) for k, each in enumerate(explanation.classes)
+            },
+        }
+    content = {
+        "schema_version": SCHEMA_VERSION,
+        "classes": list(explanation.classes),
+        "probabilities": {r: p.tolist() for r, p in explanation.prediction.probabilities.items()},
+        "views": views,
+        "boxes": {view: views[view]["boxes"][views[view]["predicted"]] for view in views},
+        "warnings": list(explanation.warnings),
+    }
+    write_whole(out / "explanation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
+    return content
+
+
+def _file_names(classes: Sequence[str]) -> list[str]:
+    """Return class names as parts of file names, no two the same, also where case does not count."""
+    names: list[str] = []
+    for k, each in enumerate(classes):
+        name = "".join(c if c.isalnum() or c in "-_." else "_" for c in each)
+        taken = name.lower() in [other.lower() for other in names]
+        names.append(f"{name}_{k}" if taken else name)
+    return names
+
+
+def _png(image: RGBImage) -> bytes:
+    """Encode in memory: cv2.imwrite reports a full disk by False, not by an error."""
+    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert done
+    return data.tobytes()

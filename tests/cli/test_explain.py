@@ -1,0 +1,139 @@
+"""`dermapair explain` and `Predictor.explain`: files, sizes, boxes, and wrong use."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import dermapair
+from dermapair.cli import main as program
+from dermapair.errors import ImageError, UsageError
+from inference.runs import CLASSES, save_tiny_run
+from training.phantoms import register_tiny
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_tiny(monkeypatch)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return save_tiny_run(tmp_path / "run")
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    files = {}
+    for view, size in (("clinical", (90, 70)), ("dermoscopic", (64, 120))):
+        pixels = rng.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{view}.png")
+        files[view] = tmp_path / f"{view}.png"
+    return files
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
+    monkeypatch.setattr(sys, "argv", ["dermapair", "explain", *map(str, arguments)])
+    with pytest.raises(SystemExit) as ended:
+        program.main()
+    return int(ended.value.code or 0)
+
+
+def test_the_files_of_an_explanation(
+    run: Path, pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = run.parent / "why"
+    views = [part for view, path in pair.items() for part in (f"--{view}", path)]
+    assert command(monkeypatch, run, *views, "--out", out) == 0
+    content = json.loads((out / "explanation.json").read_text())
+    assert content["classes"] == list(CLASSES)
+    assert set(content["probabilities"]) == {"clinical", "dermoscopic", "cross", "both"}
+    e = dermapair.load(run).explain(**pair)
+    for view in pair:
+        np.testing.assert_allclose(np.load(out / f"{view}.npy"), e.maps[view])
+        for name in ("cancer", "benign", "odd___name_"):  # as a file may be called
+            with Image.open(out / f"{view}_{name}.png") as drawn, Image.open(pair[view]) as original:
+                assert drawn.size == original.size
+        box = content["boxes"][view]
+        assert (tuple(box) if box else None) == e.boxes[view]
+        assert any(warning.startswith(f"{view}: the network saw") for warning in content["warnings"])
+
+
+@pytest.mark.parametrize("readout", ["cross", "both"])
+def test_another_readout_is_explained_in_both_views(
+    run: Path, pair: dict[str, Path], readout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = run.parent / "why"
+    views = [part for view, path in pair.items() for part in (f"--{view}", path)]
+    assert command(monkeypatch, run, *views, "--out", out, "--readout", readout) == 0
+    content = json.loads((out / "explanation.json").read_text())
+    for view in pair:
+        assert (content["views"][view]["explains"], content["views"][view]["method"]) == (readout, "grad-cam")
+        maps = dermapair.load(run).explain(**pair).maps_for(readout)[view]
+        np.testing.assert_allclose(np.load(out / f"{view}.npy"), maps)
+
+
+def test_a_map_on_the_users_image_is_nan_where_the_network_saw_nothing(
+    run: Path, pair: dict[str, Path]
+) -> None:
+    e = dermapair.load(run).explain(**pair)
+    for view, size in (("clinical", (70, 90)), ("dermoscopic", (120, 64))):
+        on_image = e.to_pixels(view, 0)
+        assert on_image.shape == size
+        seen = ~np.isnan(on_image)
+        assert seen[size[0] // 2, size[1] // 2] and not seen[0, 0]
+        box = e.boxes[view]
+        if box is not None:
+            assert 0 <= box[0] < box[2] <= size[1] and 0 <= box[1] < box[3] <= size[0]
+
+
+def test_one_view_is_explained_alone(run: Path, pair: dict[str, Path]) -> None:
+    e = dermapair.load(run).explain(clinical=pair["clinical"])
+    assert set(e.maps) == set(e.boxes) == {"clinical"}
+    np.testing.assert_array_equal(e.maps_for("both")["clinical"], e.maps["clinical"])
+    with pytest.raises(UsageError, match=r"unknown readout of this lesion 'cross'; known: both, clinical"):
+        e.maps_for("cross")
+
+
+def test_explaining_leaves_the_network_as_it_was_also_after_an_error(
+    run: Path, pair: dict[str, Path]
+) -> None:
+    predictor = dermapair.load(run)
+    network = predictor.scorer.network
+    network.heads[0].train()
+    modes = [module.training for module in network.modules()]
+    predictor.explain(**pair).maps_for("both")
+    with pytest.raises(ImageError):
+        predictor.explain(clinical=run / "model.json")
+    hook = network.trunks[0].register_forward_pre_hook(lambda *_: (_ for _ in ()).throw(RuntimeError("stop")))
+    with pytest.raises(RuntimeError, match="stop"):
+        predictor.explain(**pair)
+    hook.remove()
+    assert modes == [module.training for module in network.modules()]
+    assert all(p.grad is None for p in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "expected an image for clinical or dermoscopic, got none"),
+        (("--clinical", "nowhere.jpg"), "nowhere.jpg"),
+    ],
+)
+def test_wrong_use_is_one_sentence(
+    run: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(monkeypatch, run, *arguments, "--out", run.parent / "why") != 0
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error
+    assert not (run.parent / "why").exists()

@@ -21,7 +21,9 @@ SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batc
 SPEED = {
     "prepare_rate": ["--size", "32", "--rounds", "1"],
     "predict_memory": ["--images", "600"],
+    "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
     "training_rate": ["--steps", "10", "--rounds", "1", "--default-malloc", *SMALL],
+    "two_images": [],
 }
 """The arguments that make each script that `make bench` runs small."""
 
@@ -93,6 +95,31 @@ def test_training_rate_refuses_too_few_steps_to_time_any(run_script, capsys):
     with pytest.raises(SystemExit, match="2"):
         run_script("training_rate", "--steps", "8")
     assert "--steps from 9" in capsys.readouterr().err
+
+
+def test_saliency_rate_reports_maps_and_pooling(run_script):
+    found = json.loads(run_script("saliency_rate", *SPEED["saliency_rate"])[-1])
+    assert {"forward and maps, 8 pairs / forward, 8 pairs", "CAM-BP by outer products / CAM-BP"} <= set(
+        found["ratios"]
+    )
+    assert found["bytes for one image"] == {"CAM-BP": 4 * 16 * (16 + 196), "by outer products": 4 * 196 * 256}
+
+
+@pytest.mark.filterwarnings("ignore")  # of the libraries
+def test_only_our_maps_of_two_images_are_right_and_ours_of_one_equal_theirs(run_script):
+    """Four libraries, with the extra `bench`; without it, ours alone is in the tests of `saliency`."""
+    for name in ("torchcam", "captum", "pytorch_grad_cam", "monai"):
+        pytest.importorskip(name)
+    found = json.loads(run_script("two_images", *SPEED["two_images"])[-1])
+    verdicts = {name: library["verdict"] for name, library in found["libraries"].items()}
+    assert verdicts == {
+        "dermapair": "right: a map for each image",
+        "torch-cam": "one map, of the second image",
+        "captum": "one map, of the second image",
+        "grad-cam": "one map, of the first image",
+        "MONAI": "one map, of neither image",
+    }
+    assert max(found["one image"].values()) < 1e-5
 
 
 # --- comparing runs ---

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dermapair import __version__
-from dermapair.cli import data, demo, doctor, evaluate, explain, predict, train
+from dermapair.cli import data, demo, doctor, evaluate, explain, predict, reproduce, train
 from dermapair.errors import DermapairError
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command()(predict.predict)
 app.command()(explain.explain)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
+app.command()(reproduce.reproduce)
 app.command()(doctor.doctor)
 
 

@@ -121,6 +121,33 @@ def paired_bootstrap(
     }
 
 
+def bootstrap_mean(
+    values: ArrayLike,
+    *,
+    groups: ArrayLike | None = None,
+    n_samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> Difference:
+    """Percentile interval of the mean of one value per case, and the p-value of "it is 0".
+
+    Args:
+        values: (N,), for example the difference of two runs on each case, averaged over seeds.
+        groups: (N,) patients where known, else lesions; drawn as wholes. None: every case is its own.
+        n_samples: number of bootstrap samples S.
+        level: coverage of the interval, in (0, 1).
+        seed: of the resamples.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
+        raise UsageError(
+            f"values: expected (N,) finite numbers, got shape {x.shape}; leave out what is not there"
+        )
+    chunks = _weights(_group_index(groups, len(x)), n_samples=n_samples, seed=seed)
+    samples = np.concatenate([(x @ w) / w.sum(axis=0) for w in chunks])
+    return Difference(float(x.mean()), *_percentiles(samples, level), _p_value(samples))
+
+
 def _figures(
     metrics: Sequence[str], aucs: Mapping[str, Sequence[int]], *, n_classes: int
 ) -> dict[str, WeightedMetric]:

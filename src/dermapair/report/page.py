@@ -40,16 +40,16 @@ def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
     return path
 
 
-def render(files: RunFiles) -> str:
-    """Return the page."""
-    environment = Environment(
+def environment() -> Environment:
+    """Return what fills the templates of this package."""
+    made = Environment(
         loader=PackageLoader("dermapair.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "number": wording.number,
         "title": wording.metric_name,
         "in_words": wording.in_words,
@@ -57,20 +57,29 @@ def render(files: RunFiles) -> str:
         "prose": wording.prose,
         "private": wording.without_folders,
     }
-    environment.globals |= {"interval": wording.interval, "thin": figures.THIN}
-    return environment.get_template("report.html.j2").render(
-        run=files,
-        sentence=wording.network_sentence(files.facts, files.manifest["network"]["parameters"]),
-        headline=wording.headline(files),
-        bayes=wording.bayes_rows(files),
-        limits=limits(files),
-        readouts={readout: wording.READOUTS[readout] for readout in files.readouts},
-        key_styles=figures.key_styles(),
-        tables=tables,
-        unreadable=unreadable(files),
-        recipe=_recipe(files),
-        commands=_commands(files),
-        **_figures(files),
+    made.globals |= {"interval": wording.interval, "thin": figures.THIN}
+    return made
+
+
+def render(files: RunFiles) -> str:
+    """Return the page."""
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            run=files,
+            sentence=wording.network_sentence(files.facts, files.manifest["network"]["parameters"]),
+            headline=wording.headline(files),
+            bayes=wording.bayes_rows(files),
+            limits=limits(files),
+            readouts={readout: wording.READOUTS[readout] for readout in files.readouts},
+            key_styles=figures.key_styles(),
+            tables=tables,
+            unreadable=unreadable(files),
+            recipe=_recipe(files),
+            commands=_commands(files),
+            **_figures(files),
+        )
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,40 +39,49 @@ def reproduce(
     """Train and tabulate what a paper reports, beside its figures; what is done is not done again."""
     from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
-    from dermapair.errors import UsageError, unknown_choice
     from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.ge2017.page import reproduce as ge2017
     from dermapair.reproduce.ge2017.plan import Choices
 
-    if paper not in PAPERS:
-        raise UsageError(unknown_choice("paper", paper, PAPERS))
+    _check_paper(paper)
     keep_freed_memory()
     epochs = epochs or (QUICK_EPOCHS if quick else 0)
     changes = [f"train.epochs={epochs}"] if epochs else []
-    if backbone:
-        changes += [f"network.backbone={backbone}", "network.tap=stage-2"]
-    choices = Choices(
-        seeds=tuple(range(1 if quick else seeds)),
-        comparator=comparator or backbone or "resnet50",
-        cam_backbone=cam_backbone or backbone,
-        ablations=ablations and not quick,
-    )
+    changes += [f"network.backbone={backbone}", "network.tap=stage-2"] if backbone else []
     base = load_recipe(recipe, overrides=[*changes, *set_])
     with progress("train") as tick:
         content = ge2017(
             base,
             read_cases(data),
             out,
-            choices=choices,
+            choices=Choices(
+                seeds=tuple(range(1 if quick else seeds)),
+                comparator=comparator or backbone or "resnet50",
+                cam_backbone=cam_backbone or backbone,
+                ablations=ablations and not quick,
+            ),
             cancers=[name.strip() for name in cancers.split(",") if name.strip()],
             melanoma=melanoma,
             say=say,
             report=lambda line: say(f"  epoch {line['epoch']}, {line['train_s'] + line['val_s']:.0f} s"),
             on_step=lambda epoch, done, steps: tick((epoch - 1) * steps + done, base.train.epochs * steps),
         )
-    for row in content["table_1"]:
-        value, low, high = (row["accuracy"][key] for key in ("value", "low", "high"))
-        say(f"  {row['network']:<20} {row['readout']:<12} {value:.3f} ({low:.3f} to {high:.3f})")
+    _say_table(content["table_1"])
     say(f"page: {out / 'reproduce.html'}")
     summary = {"out": str(out), "table_1": content["table_1"], "orderings": content["orderings"]}
     finish(summary, as_json=as_json)
+
+
+def _check_paper(paper: str) -> None:
+    """Refuse a paper that is not known."""
+    from dermapair.errors import UsageError, unknown_choice
+
+    if paper not in PAPERS:
+        raise UsageError(unknown_choice("paper", paper, PAPERS))
+
+
+def _say_table(rows: list[dict[str, Any]]) -> None:
+    """Print the accuracies of Table 1."""
+    for row in rows:
+        value, low, high = (row["accuracy"][key] for key in ("value", "low", "high"))
+        say(f"  {row['network']:<20} {row['readout']:<12} {value:.3f} ({low:.3f} to {high:.3f})")

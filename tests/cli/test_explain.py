@@ -11,7 +11,10 @@ import pytest
 from PIL import Image
 
 import dermapair
+from data.adapters.fake_isic2017_masks import write_isic2017_masks
 from dermapair.cli import main as program
+from dermapair.data.adapters import import_cases
+from dermapair.data.cases import write_cases
 from dermapair.errors import ImageError, UsageError
 from inference.runs import CLASSES, save_tiny_run
 from training.phantoms import register_tiny
@@ -137,3 +140,62 @@ def test_wrong_use_is_one_sentence(
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert not (run.parent / "why").exists()
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> Path:
+    """A case folder of three dermoscopic images with lesion masks."""
+    table = import_cases("isic2017-masks", write_isic2017_masks(tmp_path / "set"))
+    return write_cases(table, tmp_path / "cases").folder or tmp_path
+
+
+def test_with_data_the_maps_are_measured_and_the_worst_and_best_drawn(
+    run: Path,
+    masked: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "why"
+    assert command(monkeypatch, run, "--data", masked, "--faithful", 1, "--out", out, "--json") == 0
+    content = json.loads((out / "maps.json").read_text())
+    printed = capsys.readouterr()
+    assert json.loads(printed.out) == content and "dermoscopic  middle" in printed.err
+    assert content["views"]["dermoscopic"]["n"] == 3
+    assert content["faithfulness"]["dermoscopic"]["n"] == 1
+    assert list(content["drawn"]) == [f"{name}_dermoscopic.png" for name in ("worst_1", "worst_2", "best_1")]
+    assert {path.name for path in (out / "maps").iterdir()} == set(content["drawn"])
+    overlaps = [row["box_iou"] for row in content["drawn"].values()]
+    assert overlaps[0] <= overlaps[1] <= overlaps[2]
+    for name in content["drawn"]:
+        with Image.open(out / "maps" / name) as drawn:
+            assert drawn.size == (40, 40)
+
+
+def test_a_split_of_the_case_folder_is_measured_alone(
+    run: Path, masked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert command(monkeypatch, run, "--data", masked, "--split", "val", "--out", tmp_path / "why") == 0
+    content = json.loads((tmp_path / "why" / "maps.json").read_text())
+    assert (content["n_lesions"], content["split"], content["faithfulness"]) == (1, "val", {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--data", "cases", "--clinical", "a.jpg"), "leave out --clinical, --dermoscopic and --readout"),
+        (("--data", "cases", "--readout", "both"), "leave out --clinical, --dermoscopic and --readout"),
+        (("--dermoscopic", "a.jpg", "--limit", "3"), "--faithful and --seed go with --data"),
+        (("--data", "nowhere"), "nowhere: expected a case folder"),
+    ],
+)
+def test_data_and_images_exclude_each_other(
+    run: Path,
+    arguments: tuple[str, ...],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert command(monkeypatch, run, *arguments, "--out", run.parent / "why") == 2
+    error = capsys.readouterr().err
+    assert message in error and "Traceback" not in error and error.count("\n") == 1

@@ -10,6 +10,7 @@ from dermapair.errors import UsageError
 from dermapair.metrics import METRICS, Interval
 from dermapair.metrics.bootstrap import (
     bootstrap,
+    bootstrap_mean,
     delong_test,
     mcnemar_exact,
     paired_bootstrap,
@@ -275,3 +276,22 @@ def test_delong_of_equal_rankings_finds_nothing() -> None:
 def test_delong_needs_two_cases_and_two_others() -> None:
     assert np.isnan(delong_test([1, 0, 0], [1, 2, 3], [3, 2, 1]).p_value)
     assert np.isnan(delong_test([1, 1, 0, 0], [1, 2, 3, 4], [4, 3, 2, 1]).p_value)
+
+
+def test_a_mean_and_its_interval_leave_out_what_is_not_defined() -> None:
+    values = np.random.default_rng(0).normal(size=400)
+    found = bootstrap_mean(np.append(values, [np.nan, np.nan]), groups=None, seed=1)
+    assert found == bootstrap_mean(values, groups=None, seed=1)
+    assert found.value == pytest.approx(values.mean())
+    error = values.std(ddof=1) / 20
+    assert found.low == pytest.approx(found.value - 1.96 * error, abs=0.01)
+    assert found.high == pytest.approx(found.value + 1.96 * error, abs=0.01)
+    nothing = bootstrap_mean([np.nan], groups=None)
+    assert all(np.isnan([nothing.value, nothing.low, nothing.high]))
+
+
+def test_a_mean_draws_groups_as_wholes() -> None:
+    values = np.random.default_rng(0).normal(size=25)
+    once = bootstrap_mean(values, groups=np.arange(25), n_samples=100)
+    twice = bootstrap_mean(np.tile(values, 2), groups=np.tile(np.arange(25), 2), n_samples=100)
+    assert (twice.low, twice.high) == pytest.approx((once.low, once.high))

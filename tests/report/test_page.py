@@ -283,3 +283,42 @@ def test_the_commands_make_the_same_lesions_and_the_same_split(own, data, comman
 def test_no_split_of_ones_own_is_no_command(own):
     changed_json(own / "manifest.json", data=manifest()["data"] | {"split": None})
     assert "dermapair data split" not in write_report(own).read_text(encoding="utf-8")
+
+
+# --- maps ---
+
+
+def interval_of(value: float | None) -> dict[str, float | None]:
+    return {"value": value, "low": value and value - 0.1, "high": value and value + 0.1}
+
+
+def test_measured_maps_stand_beside_their_baselines_with_what_they_cannot_show(own):
+    figures = {
+        key: interval_of(v) for key, v in (("pointing_game", 0.8), ("mass_inside", None), ("box_iou", 0.4))
+    }
+    view = {
+        "n": 40,
+        "baselines": {"chance": figures, "middle": {k: figures[k] for k in ("pointing_game", "box_iou")}},
+        "readouts": {"own": {"n": 40, **figures}, "cross": {"n": 39, **figures}},
+    }
+    curves = {c: {"map": interval_of(0.2), "random": interval_of(0.6)} for c in ("deletion", "insertion")}
+    randomised = {level: interval_of(0.05) for level in ("classifier", "last_half", "everything")}
+    faithfulness = {"clinical": {"n": 7, **curves, "randomised": randomised}}
+    maps = {
+        "n_lesions": 41,
+        "adapter": "csv",
+        "split": "test",
+        "views": {"clinical": view},
+        "faithfulness": faithfulness,
+    }
+    (own / "maps.json").write_text(json.dumps(maps), encoding="utf-8")
+    text = text_of(write_report(own).read_text(encoding="utf-8"))
+    assert "Are the maps true?" in text and "on 41 lesions of csv" in text and "cannot show" in text
+    assert "clinical a constant map 40 0.800 [0.700, 0.900] not defined 0.400 [0.300, 0.500]" in text
+    assert "clinical the middle of the image 40 0.800 [0.700, 0.900] – 0.400" in text
+    assert "clinical maps of cross 39 0.800" in text
+    assert "clinical 7 0.200 [0.100, 0.300] 0.600 [0.500, 0.700] 0.200" in text
+
+
+def test_a_run_without_measured_maps_says_nothing_of_them(page):
+    assert "Are the maps true?" not in page and "#maps" not in page

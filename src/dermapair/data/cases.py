@@ -36,6 +36,8 @@ COLUMNS: dict[str, pl.DataType] = {
 }
 """Columns of every case table and their types; unknown is null."""
 
+MASK = "mask"
+"""Extra column, where a set has masks: the file of the image's lesion mask, relative to the root."""
 SPLITS = ("train", "val", "test")
 SCHEMA_VERSION = 1
 
@@ -114,8 +116,11 @@ def check_cases(
     _refuse(frame, bad_split, where, f"split must be empty or one of {', '.join(SPLITS)}", "split")
     known = pl.col("diagnosis").is_null() | pl.col("diagnosis").is_in(list(diagnoses))
     _refuse(frame, ~known, where, f"unknown diagnosis; known: {', '.join(diagnoses)}", "diagnosis")
-    outside = pl.col("path").map_elements(_leads_outside, return_dtype=pl.Boolean)
-    _refuse(frame, outside, where, "path leads outside the root folder; use a path below it", "path")
+    for name in ("path", MASK):
+        if frame.schema.get(name) == pl.String:
+            outside = pl.col(name).map_elements(_leads_outside, return_dtype=pl.Boolean)
+            problem = f"{name} leads outside the root folder; use a path below it"
+            _refuse(frame, outside, where, problem, name)
     _check_lesions(frame, where)
 
 

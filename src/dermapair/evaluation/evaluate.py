@@ -211,7 +211,7 @@ def _readout(
     absent = classes_without_cases(labels, n_classes=len(classes))
     return {
         "n_lesions": len(labels),
-        **{name: _interval(figures[name]) for name in (*METRICS, *extra)},
+        **{name: plain(figures[name]) for name in (*METRICS, *extra)},
         "per_class": {
             name: _per_class(labels, p, k, figures[f"class {name}"]) for k, name in enumerate(classes)
         },
@@ -235,7 +235,8 @@ def _per_class(labels: NDArray[np.int64], p: Array, k: int, auc: Interval) -> di
     }
 
 
-def _interval(figure: Interval) -> dict[str, float | None]:
+def plain(figure: Interval) -> dict[str, float | None]:
+    """Return a figure with its interval as JSON has it."""
     return {"value": _number(figure.value), "low": _number(figure.low), "high": _number(figure.high)}
 
 

@@ -72,7 +72,7 @@ class Predictor:
             UsageError: no image was given for a view that the network takes.
             ImageError: an image cannot be read.
         """
-        images, _ = self._inputs(clinical, dermoscopic)
+        images, _ = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
         return self._predict(images)
 
     def explain(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Explanation:
@@ -80,7 +80,7 @@ class Predictor:
 
         Maps are made in fp32, of the images as they are. The network's modes and gradients stay as they were.
         """
-        images, placed = self._inputs(clinical, dermoscopic)
+        images, placed = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
         prediction = self._predict(images)
         device, network = self.scorer.device, self.scorer.network
         with evaluating(network), torch.inference_mode(False), torch.enable_grad():
@@ -104,10 +104,13 @@ class Predictor:
         """Return where the cells of a stage's maps lie in the network's input."""
         return _grid(self.scorer.network, stage, self.scorer.input_side)
 
-    def _inputs(
-        self, clinical: Picture | None, dermoscopic: Picture | None
+    def inputs(
+        self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None
     ) -> tuple[dict[View, RGBImage], dict[View, PixelMap]]:
-        """Return by view the (1, H, W, 3) input of the network, and where it lies in the picture."""
+        """Return by view the (1, H, W, 3) uint8 input of the network, and where it lies in the picture.
+
+        Arguments and errors are those of `predict`.
+        """
         pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
         data, side = self.scorer.data, self.scorer.input_side
         images: dict[View, RGBImage] = {}

@@ -124,28 +124,31 @@ def paired_bootstrap(
 def bootstrap_mean(
     values: ArrayLike,
     *,
-    groups: ArrayLike | None = None,
+    groups: ArrayLike | None,
     n_samples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
 ) -> Difference:
-    """Percentile interval of the mean of one value per case, and the p-value of "it is 0".
+    """Percentile bootstrap interval of a mean, and the two-sided p-value of "it is 0".
 
     Args:
-        values: (N,), for example the difference of two runs on each case, averaged over seeds.
-        groups: (N,) patients where known, else lesions; drawn as wholes. None: every case is its own.
+        values: (N,) one figure for each case, as a difference of two runs; NaN, not defined, is left out.
+        groups: as for `bootstrap`.
         n_samples: number of bootstrap samples S.
         level: coverage of the interval, in (0, 1).
         seed: of the resamples.
+
+    Returns:
+        NaN throughout where no value is defined.
     """
-    x = np.asarray(values, dtype=np.float64)
-    if x.ndim != 1 or not len(x) or not np.isfinite(x).all():
-        raise UsageError(
-            f"values: expected (N,) finite numbers, got shape {x.shape}; leave out what is not there"
-        )
-    chunks = _weights(_group_index(groups, len(x)), n_samples=n_samples, seed=seed)
-    samples = np.concatenate([(x @ w) / w.sum(axis=0) for w in chunks])
-    return Difference(float(x.mean()), *_percentiles(samples, level), _p_value(samples))
+    figures = np.asarray(values, dtype=np.float64)
+    index, kept = _group_index(groups, len(figures)), ~np.isnan(figures)
+    if not kept.any():
+        return Difference(np.nan, np.nan, np.nan, np.nan)
+    figures, index = figures[kept], np.unique(index[kept], return_inverse=True)[1]
+    chunks = _weights(index, n_samples=n_samples, seed=seed)
+    samples = np.concatenate([figures @ w / w.sum(axis=0) for w in chunks])
+    return Difference(float(figures.mean()), *_percentiles(samples, level), _p_value(samples))
 
 
 def _figures(

@@ -54,7 +54,7 @@ def write_explanation(
             for k, each in enumerate(_file_names(explanation.classes)):
                 values = explanation.to_pixels(view, k, readout=name)
                 drawn = overlay(image, values, top=float(maps[view].max()))
-                (out / f"{view}_{each}.png").write_bytes(_png(drawn))
+                (out / f"{view}_{each}.png").write_bytes(png(drawn))
         except OSError as error:
             raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
         views[view] = {
@@ -88,8 +88,8 @@ def _file_names(classes: Sequence[str]) -> list[str]:
     return names
 
 
-def _png(image: RGBImage) -> bytes:
-    """Encode in memory: cv2.imwrite reports a full disk by False, not by an error."""
+def png(image: RGBImage) -> bytes:
+    """Return the file of an image; encoded in memory, as cv2.imwrite reports a full disk by False."""
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert done
     return data.tobytes()

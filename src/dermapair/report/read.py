@@ -28,6 +28,7 @@ class RunFiles:
         results: of `results.json`.
         predictions: `lesion_id, readout, split, truth` and one column per class.
         manifest: of `manifest.json`.
+        maps: of `maps.json`, which `dermapair explain --data` writes; None where it is not there.
     """
 
     recipe: Recipe
@@ -36,6 +37,7 @@ class RunFiles:
     results: dict[str, Any]
     predictions: pl.DataFrame
     manifest: dict[str, Any]
+    maps: dict[str, Any] | None = None
 
     @property
     def shown(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ def read_run(run: Path, *, manifest: dict[str, Any] | None) -> RunFiles:
         results=_read_json(run / "results.json"),
         predictions=predictions,
         manifest=_read_json(run / "manifest.json") if manifest is None else manifest,
+        maps=_read_json(run / "maps.json") if (run / "maps.json").is_file() else None,
     )
 
 

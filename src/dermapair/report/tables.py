@@ -111,6 +111,36 @@ def speed(files: RunFiles) -> Row:
     }
 
 
+def map_rows(files: RunFiles) -> list[Row]:
+    """Return one row per view and readout with the figures of its maps, the baselines of the view first."""
+    names = {"own": "own maps", "cross": "maps of cross", "both": "maps of both"}
+    names |= {"chance": "a constant map", "middle": "the middle of the image"}
+    return [
+        {
+            "view": view,
+            "name": names[name],
+            "baseline": name in figures["baselines"],
+            "n": entry.get("n", figures["n"]),
+            "cells": [entry.get(key) for key in ("pointing_game", "mass_inside", "box_iou")],
+        }
+        for view, figures in (files.maps or {"views": {}})["views"].items()
+        for name, entry in (figures["baselines"] | figures["readouts"]).items()
+    ]
+
+
+def faithfulness_rows(files: RunFiles) -> list[Row]:
+    """Return one row per view with the areas of its curves and the correlations with randomised weights."""
+    return [
+        {
+            "view": view,
+            "n": f["n"],
+            "cells": [f[curve][order] for curve in ("deletion", "insertion") for order in ("map", "random")]
+            + list(f["randomised"].values()),
+        }
+        for view, f in (files.maps or {"faithfulness": {}})["faithfulness"].items()
+    ]
+
+
 def facts(files: RunFiles) -> list[tuple[str, str]]:
     """Return name and value of what is known about the training and its machine."""
     machine, pace = files.manifest["machine"], speed(files)

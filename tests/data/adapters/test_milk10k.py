@@ -127,7 +127,9 @@ def test_a_lesion_without_truth_in_a_part_that_has_one_is_refused(root: Path) ->
 def test_another_folder_and_another_adapter_are_refused(tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"expected MILK10k_Training_Metadata.csv or MILK10k_Test_Meta"):
         import_cases("milk10k", tmp_path)
-    with pytest.raises(UsageError, match="unknown adapter 'milk'; known: csv, isic2017, milk10k, phantom"):
+    with pytest.raises(
+        UsageError, match="unknown adapter 'milk'; known: csv, isic2017, isic2017-masks, milk10k, phantom"
+    ):
         import_cases("milk", tmp_path)
 
 

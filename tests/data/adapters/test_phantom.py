@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dermapair.data.adapters.phantom import draw
 from dermapair.data.cases import write_cases
+from dermapair.data.masks import read_mask
 from dermapair.data.phantom import PHANTOM
 
 
@@ -19,3 +20,11 @@ def test_the_written_manifest_keeps_the_world_and_how_to_draw_it_again(tmp_path:
     }
     assert manifest["phantom"] == {"lesions": 2, "seed": 3, "size_px": 64}
     assert (manifest["images"], manifest["lesions"]) == (4, 2)
+
+
+def test_every_image_has_its_lesion_mask(tmp_path: Path) -> None:
+    table = write_cases(draw(tmp_path, lesions=1, seed=3, size_px=64), tmp_path)
+    assert table.frame["mask"].to_list() == [f"masks/{name}_lesion.png" for name in table.frame["image_id"]]
+    for row in range(2):
+        mask = read_mask(table, row)
+        assert mask[mask.shape[0] // 2, mask.shape[1] // 2] and not mask[0, 0]

@@ -45,9 +45,9 @@ def test_workers_change_nothing(tmp_path: Path) -> None:
 
 def test_rows_name_every_file_and_hold_the_case_tables_columns(tmp_path: Path) -> None:
     rows, _ = generate(tmp_path, lesions=2, seed=0, size_px=SIZE)
-    extra = [f"attribute_{a.name}" for a in PHANTOM.attributes] + ["lesion_mask", "hair_mask"]
+    extra = [f"attribute_{a.name}" for a in PHANTOM.attributes] + ["mask", "hair_mask"]
     assert all(set(row) == COLUMNS.union(extra) for row in rows)
-    named = {row[column] for row in rows for column in ("path", "lesion_mask", "hair_mask")}
+    named = {row[column] for row in rows for column in ("path", "mask", "hair_mask")}
     assert named == set(_files(tmp_path))
     assert [row["view"] for row in rows] == ["clinical", "dermoscopic"] * 2
     assert {(row["split"], row["source"], row["license"]) for row in rows} == {(None, "phantom", "CC0-1.0")}
@@ -57,8 +57,8 @@ def test_masks_lie_beside_the_images_in_their_size_with_255_inside(tmp_path: Pat
     rows, _ = generate(tmp_path, lesions=1, seed=0, size_px=SIZE)
     for row in rows:
         assert row["path"] == f"images/{row['image_id']}.jpg"
-        assert row["lesion_mask"] == f"masks/{row['image_id']}_lesion.png"
-        mask = cv2.imread(str(tmp_path / row["lesion_mask"]), cv2.IMREAD_UNCHANGED)
+        assert row["mask"] == f"masks/{row['image_id']}_lesion.png"
+        mask = cv2.imread(str(tmp_path / row["mask"]), cv2.IMREAD_UNCHANGED)
         assert mask.shape == cv2.imread(str(tmp_path / row["path"])).shape[:2] == (64, 85)
         assert set(np.unique(mask)) == {0, 255}
 

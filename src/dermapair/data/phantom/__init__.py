@@ -60,9 +60,9 @@ def generate(
 
     Returns:
         Rows of the case table (clinical, then dermoscopic, lesion by lesion), with `attribute_<name>`,
-        `lesion_mask` and `hair_mask` (255 inside) as extra columns and paths relative to `out`; `skin_tone`
-        is 1 (very light) to 6 (very dark), age and sex are None where unknown. And the manifest: best
-        accuracies, attributes, `world` (name, prior and cancer of each diagnosis, in class order), and
+        `mask` (of the lesion) and `hair_mask` (255 inside) as extra columns and paths relative to `out`;
+        `skin_tone` is 1 (very light) to 6 (very dark), age and sex are None where unknown. And the manifest:
+        best accuracies, attributes, `world` (name, prior and cancer of each diagnosis, in class order), and
         `phantom`, the arguments that draw the same set again.
 
     Raises:

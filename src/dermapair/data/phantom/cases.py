@@ -78,11 +78,11 @@ def _write_view(out: Path, image_id: str, canvas: Canvas, attributes: Mapping[st
     picture, lesion, hair = draw_view(canvas, attributes, tone)
     paths = {
         "path": f"images/{image_id}.jpg",
-        "lesion_mask": f"masks/{image_id}_lesion.png",
+        "mask": f"masks/{image_id}_lesion.png",
         "hair_mask": f"masks/{image_id}_hair.png",
     }
     _write(out / paths["path"], np.ascontiguousarray(picture[..., ::-1]), _JPEG)
-    _write(out / paths["lesion_mask"], lesion, _ROUGH_PNG)
+    _write(out / paths["mask"], lesion, _ROUGH_PNG)
     _write(out / paths["hair_mask"], hair, _ROUGH_PNG)
     return paths
 

@@ -1,0 +1,40 @@
+"""Lesion masks of a case table: read, and checked against the image that they belong to."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dermapair.data.cases import MASK, CaseTable
+from dermapair.errors import ImageError
+from dermapair.imaging.read import image_size, read_image
+
+INSIDE = 127
+"""Grey values above it are lesion."""
+
+
+def has_mask(table: CaseTable, row: int) -> bool:
+    """Return whether an image has a lesion mask."""
+    return MASK in table.frame.columns and table.frame[MASK][row] is not None
+
+
+def read_mask(table: CaseTable, row: int) -> NDArray[np.bool_]:
+    """Return the (H, W) lesion mask of an image, True inside the lesion.
+
+    Raises:
+        ImageError: mask or image cannot be read, the mask does not have the size of the upright image, or it
+            holds no lesion.
+    """
+    path, image = table.root / str(table.frame[MASK][row]), table.path(row)
+    mask: NDArray[np.bool_] = read_image(path).mean(axis=2) > INSIDE
+    height, width = mask.shape
+    expected = image_size(image)
+    if (width, height) != expected:
+        raise ImageError(
+            path,
+            f"expected a mask of {expected[0]} x {expected[1]} pixels as its upright image {image}, "
+            f"got {width} x {height}; draw it on that image",
+        )
+    if not mask.any():
+        raise ImageError(path, f"expected a lesion, brighter than {INSIDE}, got none; leave the mask out")
+    return mask

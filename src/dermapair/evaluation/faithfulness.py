@@ -1,0 +1,207 @@
+"""Does the network follow its maps? Deletion and insertion curves, and maps of randomised weights.
+
+Neither needs a mask. Both look at the map of a view's own readout for the class that it predicts.
+
+Letters: H W pixels of the network's input, h w map cells.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from dermapair.data.lesions import Batch
+from dermapair.errors import ImageError
+from dermapair.evaluation.evaluate import plain
+from dermapair.inference.forward import Scorer
+from dermapair.inference.predictor import Predictor
+from dermapair.inference.scores import Array
+from dermapair.metrics.bootstrap import bootstrap_mean
+from dermapair.metrics.saliency import area_under, rank_correlation
+from dermapair.models.joint import he_init
+from dermapair.saliency.place import to_pixels
+from dermapair.types import VIEWS, FloatArray, PixelMap, RGBImage, View
+
+Files = dict[View, Path]
+"""By view, the image of one lesion."""
+Errors = list[tuple[str, str]]
+"""(lesion id, reason) of what could not be read."""
+
+STEPS = 20
+BLUR = 0.1
+"""Standard deviation of the blur for "removed", in sides of the input: shape goes, colour stays."""
+CURVES = ("deletion", "insertion")
+ORDERS = ("map", "random")
+LEVELS = ("classifier", "last_half", "everything")
+"""What of a copy's weights is drawn anew, each with those before it."""
+
+
+@dataclass(frozen=True)
+class _Tested:
+    """One view of one lesion.
+
+    Attributes:
+        lesion: its place among the lesions.
+        k: class that the view's own readout predicts.
+        cells: (h, w), its map.
+        areas: by "<curve> <order>", the area under the curve.
+        correlations: by level, Spearman's with the map of the same class of randomised weights.
+    """
+
+    lesion: int
+    view: View
+    k: int
+    cells: FloatArray
+    areas: dict[str, float]
+    correlations: dict[str, float]
+
+
+def measure_faithfulness(
+    predictor: Predictor,
+    lesions: Mapping[str, Files],
+    *,
+    groups: NDArray[np.int64],
+    seed: int,
+    errors: Errors,
+    progress: Callable[[int], None] = lambda done: None,
+) -> dict[View, dict[str, Any]]:
+    """Measure whether the network follows its own maps.
+
+    - Deletion and insertion (RISE: Petsiuk et al. 2018): the input's pixels are replaced by those of a
+      blurred copy in the order of the map, most important first, or brought back into the blurred copy; the
+      figure is the area under the probability of the predicted class. Beside it that of a random order. A
+      true map has less area in deletion and more in insertion.
+    - Randomised weights (Adebayo et al. 2018): Spearman's correlation between the cells of a map and those
+      of a copy of the network whose weights are drawn anew from the classifier down. A map that stays alike
+      shows the image, not what was learned.
+
+    Args:
+        predictor: a trained run; its network stays as it is.
+        lesions: by id, their images.
+        groups: (N,) numbers of the patients or lesions, for the bootstrap.
+        seed: of the random orders and weights.
+        errors: what cannot be read is added.
+        progress: called with the steps done, of N x (1 + len(LEVELS)).
+
+    Returns:
+        By view `n`, `deletion` and `insertion` with the mean areas of `map` and `random`, and `randomised`
+        with the mean correlation by level, each with its interval (over lesions: the weights are drawn once).
+    """
+    rng, steps = np.random.default_rng([seed, 15485863]), count(1)
+    found: list[_Tested] = []
+    for i, (lesion, files) in enumerate(lesions.items()):
+        try:
+            found += _test(predictor, files, i, rng)
+        except ImageError as error:
+            errors.append((lesion, str(error)))
+        progress(next(steps))
+    names = list(lesions)
+    for level, other in _randomised(predictor, seed=seed) if found else ():
+        for i in range(len(lesions)):
+            here = [each for each in found if each.lesion == i]
+            if here:
+                _compare(other, lesions[names[i]], level, here)
+            progress(next(steps))
+    by_view = {view: [each for each in found if each.view == view] for view in VIEWS}
+    return {view: _summary(tested, groups) for view, tested in by_view.items() if tested}
+
+
+def _test(predictor: Predictor, files: Files, i: int, rng: np.random.Generator) -> list[_Tested]:
+    """Return the curves of one lesion's views; correlations are still to come."""
+    clinical, dermoscopic = files.get("clinical"), files.get("dermoscopic")
+    explanation = predictor.explain(clinical=clinical, dermoscopic=dermoscopic)
+    inputs, _ = predictor.inputs(clinical=clinical, dermoscopic=dermoscopic)
+    once = predictor.scorer.predict.model_copy(update={"views": 1})  # as the maps: of the image as it is
+    scorer = replace(predictor.scorer, predict=once)
+    result = []
+    for view, placed in explanation.placed.items():
+        k, found = explanation.predicted(view), explanation.explain(view)
+        cells = found.maps[view][k]
+        values = to_pixels(cells, found.grid, PixelMap.identity(placed.size))
+        areas = {}
+        for order, importance in (("map", values), ("random", np.zeros_like(values))):
+            rank = _ranks(importance, rng)
+            for curve in CURVES:
+                images = _sequence(inputs[view][0], rank, insert=curve == "insertion")
+                areas[f"{curve} {order}"] = area_under(_probabilities(scorer, images, view, k))
+        result.append(_Tested(i, view, k, cells, areas, {}))
+    return result
+
+
+def _ranks(values: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return (H, W): the share of pixels that come before each one, largest value first, ties by chance."""
+    order = np.lexsort((rng.random(values.size), -values.ravel()))
+    ranks = np.empty(values.size)
+    ranks[order] = np.arange(values.size) / values.size
+    return ranks.reshape(values.shape)
+
+
+def _sequence(image: RGBImage, rank: FloatArray, *, insert: bool) -> RGBImage:
+    """Return (STEPS + 1, H, W, 3): the image with ever more pixels blurred, or the reverse."""
+    blurred = cv2.GaussianBlur(image, (0, 0), BLUR * len(image))
+    before, after = (blurred, image) if insert else (image, blurred)
+    changed = rank[None] < np.linspace(0, 1, STEPS + 1)[:, None, None]
+    return np.where(changed[..., None], after, before).astype(np.uint8)
+
+
+def _probabilities(scorer: Scorer, images: RGBImage, view: View, k: int) -> Array:
+    """Return (n,) probabilities of class k by a view's own readout."""
+    n = len(images)
+    each = np.arange(n, dtype=np.int64)
+    batch = Batch({str(view): images}, {str(view): each}, np.full(n, -1), ("",) * n)
+    return scorer.score_batch(batch, each, batch.ids).probabilities[view][:, k]
+
+
+def _randomised(predictor: Predictor, *, seed: int) -> Iterator[tuple[str, Predictor]]:
+    """Yield each level with a predictor of one copy of the network, ever more of which is drawn anew."""
+    device = predictor.scorer.device
+    network = copy.deepcopy(predictor.scorer.network)
+    other = replace(predictor, scorer=replace(predictor.scorer, network=network))
+    halves = [unit for trunk in network.trunks for unit in _last_half(trunk.units)]  # type: ignore[arg-type]
+    parts: dict[str, Sequence[torch.nn.Module]] = dict(
+        zip(LEVELS, (list(network.heads), halves, [network]), strict=True)
+    )
+    for level, modules in parts.items():
+        network.cpu()
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            for module in modules:
+                module.apply(he_init)
+        network.to(device)
+        yield level, other
+
+
+def _last_half(units: Sequence[torch.nn.Module]) -> list[torch.nn.Module]:
+    return list(units)[len(units) // 2 :]
+
+
+def _compare(other: Predictor, files: Files, level: str, tested: Sequence[_Tested]) -> None:
+    """Note how alike the maps of another network are, for each view of one lesion."""
+    explanation = other.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
+    for each in tested:
+        each.correlations[level] = rank_correlation(
+            each.cells, explanation.maps_for(each.view)[each.view][each.k]
+        )
+
+
+def _summary(tested: Sequence[_Tested], groups: NDArray[np.int64]) -> dict[str, Any]:
+    """Return the means over lesions with their intervals."""
+    of = groups[[each.lesion for each in tested]]
+
+    def mean(values: Sequence[float]) -> dict[str, float | None]:
+        return plain(bootstrap_mean(values, groups=of))
+
+    return {
+        "n": len(tested),
+        **{c: {o: mean([each.areas[f"{c} {o}"] for each in tested]) for o in ORDERS} for c in CURVES},
+        "randomised": {level: mean([each.correlations[level] for each in tested]) for level in LEVELS},
+    }

@@ -157,7 +157,12 @@ def test_with_data_the_maps_are_measured_and_the_worst_and_best_drawn(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "why"
-    assert command(monkeypatch, run, "--data", masked, "--faithful", 1, "--out", out, "--json") == 0
+    assert command(monkeypatch, run, "--data", masked, "--out", out) == 2
+    assert "split 'test' has no lesion" in capsys.readouterr().err, "the part that training has not seen"
+    assert (
+        command(monkeypatch, run, "--data", masked, "--split", "all", "--faithful", 1, "--out", out, "--json")
+        == 0
+    )
     content = json.loads((out / "maps.json").read_text())
     printed = capsys.readouterr()
     assert json.loads(printed.out) == content and "dermoscopic  middle" in printed.err

@@ -47,9 +47,11 @@ def test_a_network_that_follows_its_map_loses_more_by_the_map_than_by_chance(tmp
     found = measure_faithfulness(
         dark_predictor(tmp_path / "run"), lesions, groups=np.arange(3), seed=0, errors=[]
     )["dermoscopic"]
-    assert found["deletion"]["map"]["high"] < found["deletion"]["random"]["low"]
-    assert found["insertion"]["map"]["low"] > found["insertion"]["random"]["high"]
-    assert set(found["randomised"]) == set(LEVELS)
+    for order in ("shuffled", "middle"):
+        assert found["deletion"]["over"][order]["high"] < 0
+        assert found["insertion"]["over"][order]["low"] > 0
+    assert set(found["randomised"]) == {*LEVELS, "shuffled"}
+    assert all(0 <= each["value"] <= 1 for each in found["randomised"].values())
 
 
 def test_the_trained_network_and_the_global_generator_stay_as_they_were(tmp_path: Path) -> None:

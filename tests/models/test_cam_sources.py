@@ -112,3 +112,23 @@ def test_a_trunk_is_cut_and_gets_a_convolution() -> None:
     assert network.trunks[0].stages[-1].name == "extra"
     assert network(*batch()).features["clinical"].shape == (3, 16, 4, 4)
     assert network.classifier("clinical").weight.shape == (K + 2, 16)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"kind": "triple", "head": "fc4096"}, r"pooling 'cam_bp': the head fc4096 has no such pooling"),
+        ({"kind": "share", "pool_at": "joint"}, r"a share network has no third sub-network; take"),
+        ({"kind": "single", "pool_at": "joint", "pooling": "bp"}, r"a single network has no third"),
+    ],
+)
+def test_a_pooling_that_no_head_would_use_is_refused(keys: dict[str, object], message: str) -> None:
+    settings = SMALL.model_copy(update={"pooling": "cam_bp", **keys})
+    with pytest.raises(RecipeError, match=message):
+        build_network(settings, K)
+
+
+def test_a_cam_network_that_takes_maps_itself_is_refused() -> None:
+    settings = SMALL.model_copy(update={"kind": "triple", "pooling": "cam_bp", "cam_source": "a-run"})
+    with pytest.raises(RecipeError, match=r"expected a network with plain poolings, got one that takes maps"):
+        build_network(settings, K, cam=built("triple", pool_at="joint"))

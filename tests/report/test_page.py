@@ -301,8 +301,9 @@ def test_measured_maps_stand_beside_their_baselines_with_what_they_cannot_show(o
         "baselines": {"chance": figures, "middle": {k: figures[k] for k in ("pointing_game", "box_iou")}},
         "readouts": {"own": {"n": 40, **figures}, "cross": {"n": 39, **figures}},
     }
-    curves = {c: {"map": interval_of(0.2), "random": interval_of(0.6)} for c in ("deletion", "insertion")}
-    randomised = {level: interval_of(0.05) for level in ("classifier", "last_half", "everything")}
+    orders = {"map": interval_of(0.2), "shuffled": interval_of(0.6), "middle": interval_of(0.5)}
+    curves = {c: {**orders, "over": {"shuffled": interval_of(-0.4)}} for c in ("deletion", "insertion")}
+    randomised = {level: interval_of(0.05) for level in ("classifier", "last_half", "everything", "shuffled")}
     faithfulness = {"clinical": {"n": 7, **curves, "randomised": randomised}}
     maps = {
         "n_lesions": 41,
@@ -317,7 +318,7 @@ def test_measured_maps_stand_beside_their_baselines_with_what_they_cannot_show(o
     assert "clinical a constant map 40 0.800 [0.700, 0.900] not defined 0.400 [0.300, 0.500]" in text
     assert "clinical the middle of the image 40 0.800 [0.700, 0.900] – 0.400" in text
     assert "clinical maps of cross 39 0.800" in text
-    assert "clinical 7 0.200 [0.100, 0.300] 0.600 [0.500, 0.700] 0.200" in text
+    assert "clinical 7 0.200 [0.100, 0.300] 0.600 [0.500, 0.700] 0.500 [0.400, 0.600] 0.200" in text
 
 
 def test_a_run_without_measured_maps_says_nothing_of_them(page):

@@ -91,6 +91,17 @@ def test_both_is_explained_by_the_slope_of_its_log_probability(kind: str) -> Non
         torch.testing.assert_close(maps[view][0], expected[view], atol=1e-5, rtol=1e-4)
 
 
+def test_both_of_a_very_sure_network_has_finite_maps() -> None:
+    network = tiny_network("share")
+    with torch.no_grad():
+        network.heads[0].classifier.bias[0] += 300
+    output = explained(network, [0], [0])
+    maps, _ = maps_of(network, output, "both", weights=EQUAL)
+    for view in VIEWS:
+        assert torch.isfinite(maps[view]).all()
+        assert maps[view][0, 1].abs().max() > 0
+
+
 def test_explaining_leaves_gradients_and_hooks_as_they_were() -> None:
     network = tiny_network("triple")
     for parameter in network.parameters():

@@ -118,7 +118,7 @@ def test_no_positive_evidence_has_no_box_and_says_so(values: np.ndarray) -> None
     placed = PixelMap.identity((16, 16))
     assert find_box(values, GRID, placed) is None
     image = np.random.default_rng(0).integers(0, 256, (200, 300, 3), dtype=np.uint8)
-    drawn = overlay(image, np.zeros((200, 300)) + values.max(), top=1.0)
+    drawn = overlay(image, np.zeros((200, 300)) + values.max(), top=1.0, evidence=False)
     assert drawn.shape == image.shape
     corner = drawn[:50]
     assert (corner[..., 0] == corner[..., 1]).all(), "grey"
@@ -146,3 +146,18 @@ def test_an_overlay_has_the_size_of_the_image_and_is_dark_where_nothing_was_seen
     assert (drawn[:, :10] == 80).all()
     assert len(np.unique(drawn[:, 10:19].reshape(-1, 3), axis=0)) == 1, "negative values look like 0"
     assert drawn[0, 29, 0] > drawn[0, 22, 0]
+
+
+def test_a_peak_that_no_pixel_reaches_is_no_evidence() -> None:
+    """Cells of VGG-16 lie between pixels; a weak peak is negative at every pixel round it."""
+    values = np.full((14, 14), -1.0)
+    values[5, 5] = 0.03
+    assert find_box(values, Grid(8.0, 16.0), PixelMap.identity((224, 224))) is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 1), (1, 1000), (1000, 1), (3, 2)])
+def test_of_a_tiny_or_narrow_image_some_pixel_is_seen(size: tuple[int, int]) -> None:
+    placed = place(Augmentation(4, 4, 32), square_map(size, side=40, fit="crop"), input_side=32)
+    got = to_pixels(np.ones((4, 4)), GRID, placed)
+    assert got.shape == size[::-1]
+    assert (got[~np.isnan(got)] == 1).all() and not np.isnan(got).all()

@@ -37,7 +37,7 @@ def progress(what: str) -> Iterator[Progress]:
 
     def line(done: int, total: int) -> None:
         tenth = 10 * done // max(total, 1)
-        if tenth > tenths[0]:
+        if tenth != tenths[0]:  # a second training starts again
             tenths[0] = tenth
             say(f"{what}: {done} of {total}")
 

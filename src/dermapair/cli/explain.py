@@ -21,7 +21,10 @@ def explain(
     data: Annotated[
         Path | None, typer.Option(help="Case folder: measure the maps of its lesions against their masks.")
     ] = None,
-    split: Annotated[str, typer.Option(help="With --data: only this split.")] = "",
+    split: Annotated[
+        str,
+        typer.Option(help="With --data: this split, or all; empty: test, as training has seen the others."),
+    ] = "",
     limit: Annotated[int, typer.Option(min=0, help="With --data: at most so many lesions; 0: all.")] = 0,
     faithful: Annotated[
         int, typer.Option(min=0, help="With --data: lesions for deletion curves and randomised weights.")
@@ -47,12 +50,7 @@ def explain(
     from dermapair.report.explanation import write_explanation
 
     explanation = load(run, device=device).explain(clinical=clinical, dermoscopic=dermoscopic)
-    files = {
-        view: path
-        for view, path in (("clinical", clinical), ("dermoscopic", dermoscopic))
-        if view in explanation.placed and path
-    }
-    written = write_explanation(explanation, files, out, readout=readout or None)
+    written = write_explanation(explanation, out, readout=readout or None)
     for warning in written["warnings"]:
         say(f"note: {warning}")
     say(f"{out / 'explanation.json'}: {', '.join(written['views'])}, {len(explanation.classes)} classes each")
@@ -69,9 +67,16 @@ def _measure(
     from dermapair.report.maps import write_maps
 
     predictor, table = load(run, device=device), read_cases(data)
+    part = None if split == "all" else split or "test"
     with progress("explain") as tick:
         measured = measure_maps(
-            predictor, table, split=split or None, limit=limit, seed=seed, faithful=faithful, progress=tick
+            predictor,
+            table,
+            split=part,
+            limit=limit,
+            seed=seed,
+            faithful=faithful,
+            progress=tick,
         )
     written = write_maps(predictor, table, measured, out)
     for lesion, reason in written["errors"]:

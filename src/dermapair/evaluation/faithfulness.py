@@ -40,9 +40,11 @@ STEPS = 20
 BLUR = 0.1
 """Standard deviation of the blur for "removed", in sides of the input: shape goes, colour stays."""
 CURVES = ("deletion", "insertion")
-ORDERS = ("map", "random")
+ORDERS = ("map", "shuffled", "middle")
 LEVELS = ("classifier", "last_half", "everything")
 """What of a copy's weights is drawn anew, each with those before it."""
+CHANCE = "shuffled"
+"""In place of a level: the map's own cells in another order."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,8 @@ class _Tested:
         k: class that the view's own readout predicts.
         cells: (h, w), its map.
         areas: by "<curve> <order>", the area under the curve.
-        correlations: by level, Spearman's with the map of the same class of randomised weights.
+        correlations: by level and of `CHANCE`, Spearman's with the map of the same class of randomised
+            weights or with shuffled cells, absolute.
     """
 
     lesion: int
@@ -78,11 +81,13 @@ def measure_faithfulness(
 
     - Deletion and insertion (RISE: Petsiuk et al. 2018): the input's pixels are replaced by those of a
       blurred copy in the order of the map, most important first, or brought back into the blurred copy; the
-      figure is the area under the probability of the predicted class. Beside it that of a random order. A
-      true map has less area in deletion and more in insertion.
-    - Randomised weights (Adebayo et al. 2018): Spearman's correlation between the cells of a map and those
-      of a copy of the network whose weights are drawn anew from the classifier down. A map that stays alike
-      shows the image, not what was learned.
+      figure is the area under the probability of the predicted class. Beside it those of two orders that are
+      as smooth: the map's own cells shuffled, and from the middle outwards. A true map has less area in
+      deletion and more in insertion than both.
+    - Randomised weights (Adebayo et al. 2018): the absolute value of Spearman's correlation between the cells
+      of a map and those of a copy of the network whose weights are drawn anew from the classifier down. A map
+      that stays alike, or turns into its negative, shows the image, not what was learned. Few cells correlate
+      by chance: the mean for shuffled cells stands beside.
 
     Args:
         predictor: a trained run; its network stays as it is.
@@ -93,8 +98,9 @@ def measure_faithfulness(
         progress: called with the steps done, of N x (1 + len(LEVELS)).
 
     Returns:
-        By view `n`, `deletion` and `insertion` with the mean areas of `map` and `random`, and `randomised`
-        with the mean correlation by level, each with its interval (over lesions: the weights are drawn once).
+        By view `n`, `deletion` and `insertion` with the mean areas of each of `ORDERS` and, as `over`, the
+        paired difference of the map to the others, and `randomised` with the mean correlation by level and of
+        `CHANCE`, each with its interval (over lesions: weights and orders are drawn once).
     """
     rng, steps = np.random.default_rng([seed, 15485863]), count(1)
     found: list[_Tested] = []
@@ -119,22 +125,35 @@ def _test(predictor: Predictor, files: Files, i: int, rng: np.random.Generator) 
     """Return the curves of one lesion's views; correlations are still to come."""
     clinical, dermoscopic = files.get("clinical"), files.get("dermoscopic")
     explanation = predictor.explain(clinical=clinical, dermoscopic=dermoscopic)
-    inputs, _ = predictor.inputs(clinical=clinical, dermoscopic=dermoscopic)
+    inputs = predictor.inputs(clinical=clinical, dermoscopic=dermoscopic)
     once = predictor.scorer.predict.model_copy(update={"views": 1})  # as the maps: of the image as it is
     scorer = replace(predictor.scorer, predict=once)
     result = []
     for view, placed in explanation.placed.items():
         k, found = explanation.predicted(view), explanation.explain(view)
         cells = found.maps[view][k]
-        values = to_pixels(cells, found.grid, PixelMap.identity(placed.size))
+        grid = explanation.grid(found.stage)
+        values = to_pixels(cells, grid, PixelMap.identity(placed.size))
         areas = {}
-        for order, importance in (("map", values), ("random", np.zeros_like(values))):
+        shuffled = rng.permutation(cells.ravel()).reshape(cells.shape)
+        importances = {
+            "map": values,
+            "shuffled": to_pixels(shuffled, grid, PixelMap.identity(placed.size)),
+            "middle": _towards_the_middle(len(values)),
+        }
+        for order, importance in importances.items():
             rank = _ranks(importance, rng)
             for curve in CURVES:
-                images = _sequence(inputs[view][0], rank, insert=curve == "insertion")
+                images = _sequence(inputs[view].pixels[0], rank, insert=curve == "insertion")
                 areas[f"{curve} {order}"] = area_under(_probabilities(scorer, images, view, k))
-        result.append(_Tested(i, view, k, cells, areas, {}))
+        result.append(_Tested(i, view, k, cells, areas, {CHANCE: abs(rank_correlation(cells, shuffled))}))
     return result
+
+
+def _towards_the_middle(side: int) -> FloatArray:
+    """Return (side, side) values that are largest in the middle."""
+    away = np.abs(np.arange(side) - (side - 1) / 2)
+    return np.asarray(-np.hypot(away[:, None], away[None, :]))
 
 
 def _ranks(values: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -188,9 +207,8 @@ def _compare(other: Predictor, files: Files, level: str, tested: Sequence[_Teste
     """Note how alike the maps of another network are, for each view of one lesion."""
     explanation = other.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
     for each in tested:
-        each.correlations[level] = rank_correlation(
-            each.cells, explanation.maps_for(each.view)[each.view][each.k]
-        )
+        other_cells = explanation.maps_for(each.view)[each.view][each.k]
+        each.correlations[level] = abs(rank_correlation(each.cells, other_cells))
 
 
 def _summary(tested: Sequence[_Tested], groups: NDArray[np.int64]) -> dict[str, Any]:
@@ -202,6 +220,18 @@ def _summary(tested: Sequence[_Tested], groups: NDArray[np.int64]) -> dict[str, 
 
     return {
         "n": len(tested),
-        **{c: {o: mean([each.areas[f"{c} {o}"] for each in tested]) for o in ORDERS} for c in CURVES},
-        "randomised": {level: mean([each.correlations[level] for each in tested]) for level in LEVELS},
+        **{c: _curve(tested, c, mean) for c in CURVES},
+        "randomised": {
+            level: mean([each.correlations[level] for each in tested]) for level in (*LEVELS, CHANCE)
+        },
     }
+
+
+def _curve(
+    tested: Sequence[_Tested], curve: str, mean: Callable[[Sequence[float]], dict[str, float | None]]
+) -> dict[str, Any]:
+    """Return the mean areas of one curve by order, and what the map has over the other orders."""
+    areas = {order: [each.areas[f"{curve} {order}"] for each in tested] for order in ORDERS}
+    own = np.array(areas["map"])
+    over = {order: mean((own - values).tolist()) for order, values in areas.items() if order != "map"}
+    return {order: mean(values) for order, values in areas.items()} | {"over": over}

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from dermapair.errors import UsageError, unknown_choice
 from dermapair.saliency.grid import Grid
-from dermapair.saliency.place import find_box, has_evidence, to_pixels
-from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, View
+from dermapair.saliency.place import find_box, to_pixels
+from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, RGBImage, View
 
 Maps = Mapping[View, FloatArray]
 
@@ -22,12 +22,12 @@ class ReadoutMaps(NamedTuple):
 
     Attributes:
         maps: by view, (K, h, w), not clamped.
-        grid: where the cells lie in the network's input.
+        stage: of the trunk, whose cells they have.
         method: "cam" or "grad-cam".
     """
 
     maps: Maps
-    grid: Grid
+    stage: int
     method: str
 
 
@@ -38,13 +38,17 @@ class Explanation:
     Attributes:
         prediction: what is explained. Maps are those of the images as they are; a prediction may average over
             orientations as well.
-        placed: by view, where the network's input lies in the user's own image.
+        images: by view, the user's own image, upright.
+        placed: by view, where the network's input lies in it.
         explain: readout -> its maps; made when asked for.
+        grid: stage -> where its cells lie in the network's input.
     """
 
     prediction: Prediction
+    images: Mapping[View, RGBImage]
     placed: Mapping[View, PixelMap]
     explain: Callable[[str], ReadoutMaps]
+    grid: Callable[[int], Grid]
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -86,12 +90,12 @@ class Explanation:
             readout: what the map explains; None is the view's own readout.
         """
         found = self._of(readout or view)
-        return to_pixels(found.maps[view][k], found.grid, self.placed[view])
+        return to_pixels(found.maps[view][k], self.grid(found.stage), self.placed[view])
 
     def box(self, view: View, k: int, *, readout: str | None = None) -> Box | None:
         """Return the box of class k in pixels of the user's own image, or None: no positive evidence."""
         found = self._of(readout or view)
-        return find_box(found.maps[view][k], found.grid, self.placed[view])
+        return find_box(found.maps[view][k], self.grid(found.stage), self.placed[view])
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ class Explanation:
         found = []
         for view, placed in self.placed.items():
             name = self.classes[self.predicted(view)]
-            if not has_evidence(self.maps[view][self.predicted(view)]):
+            if self.box(view, self.predicted(view)) is None:
                 found.append(f"{view}: no positive evidence for {name}, the class that this view predicts")
             elif self.predicted(view) != self.predicted("both"):
                 other = self.classes[self.predicted("both")]
@@ -107,7 +111,7 @@ class Explanation:
             seen = placed.size[0] * placed.size[1] / placed.scale**2
             share = seen / (placed.source_size[0] * placed.source_size[1])
             if share < 0.9:
-                found.append(f"{view}: the network saw {share:.0%} of the image, a square in its middle")
+                found.append(f"{view}: the network saw {share:.0%} of the image, its middle")
         return tuple(found)
 
     def _of(self, readout: str) -> ReadoutMaps:

@@ -6,9 +6,10 @@ Commands, web pages, reports and notebooks all call it. It owns preprocessing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import polars as pl
@@ -28,7 +29,7 @@ from dermapair.inference.forward import Scorer, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_model
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores
-from dermapair.models import PairNet, Trunk
+from dermapair.models import Trunk
 from dermapair.saliency.grid import Grid, measure_grid
 from dermapair.saliency.maps import maps_of
 from dermapair.types import VIEWS, PixelMap, Prediction, RGBImage, View
@@ -36,6 +37,20 @@ from dermapair.types import VIEWS, PixelMap, Prediction, RGBImage, View
 Picture = str | Path | Image.Image | RGBImage
 MEASURE_FROM = 256
 """Lesions from which `precision="auto"` measures which precision is faster; below, it is fp32."""
+
+
+class Shown(NamedTuple):
+    """One view of a lesion, as given and as the network sees it.
+
+    Attributes:
+        image: the user's own, upright.
+        pixels: (1, H, W, 3) uint8, the network's input.
+        placed: where that lies in the image.
+    """
+
+    image: RGBImage
+    pixels: RGBImage
+    placed: PixelMap
 
 
 @dataclass(frozen=True)
@@ -46,11 +61,13 @@ class Predictor:
         scorer: network and preprocessing.
         facts: what `model.json` says.
         auto_precision: measure the precision before a long prediction.
+        grids: where the cells of maps lie, by stage; filled when asked for.
     """
 
     scorer: Scorer
     facts: ModelFacts
     auto_precision: bool = False
+    grids: dict[int, Grid] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -72,21 +89,20 @@ class Predictor:
             UsageError: no image was given for a view that the network takes.
             ImageError: an image cannot be read.
         """
-        images, _ = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
-        return self._predict(images)
+        return self._predict(self.inputs(clinical=clinical, dermoscopic=dermoscopic))
 
     def explain(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Explanation:
         """Explain the prediction of one lesion; arguments and errors are those of `predict`.
 
         Maps are made in fp32, of the images as they are. The network's modes and gradients stay as they were.
         """
-        images, placed = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
-        prediction = self._predict(images)
+        shown = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
+        prediction = self._predict(shown)
         device, network = self.scorer.device, self.scorer.network
         with evaluating(network), torch.inference_mode(False), torch.enable_grad():
-            tensors = {view: to_tensor(x, device).requires_grad_() for view, x in images.items()}
+            tensors = {view: to_tensor(x.pixels, device).requires_grad_() for view, x in shown.items()}
             output = network(
-                tensors, {view: torch.zeros(1, dtype=torch.long, device=device) for view in images}
+                tensors, {view: torch.zeros(1, dtype=torch.long, device=device) for view in shown}
             )
 
         @cache
@@ -96,43 +112,48 @@ class Predictor:
             found, method = maps_of(network, output, readout, weights=self.scorer.weights)
             stage = -1 if readout in network.views or network.joint is None else network.tap
             maps = {view: m[0].double().cpu().numpy() for view, m in found.items()}
-            return ReadoutMaps(maps, self.grid(stage), method)
+            return ReadoutMaps(maps, stage, method)
 
-        return Explanation(prediction, placed, explain)
+        images = {view: x.image for view, x in shown.items()}
+        placed = {view: x.placed for view, x in shown.items()}
+        return Explanation(prediction, images, placed, explain, self.grid)
 
     def grid(self, stage: int = -1) -> Grid:
-        """Return where the cells of a stage's maps lie in the network's input."""
-        return _grid(self.scorer.network, stage, self.scorer.input_side)
+        """Return where the cells of a stage's maps lie in the network's input; measured once."""
+        trunk: Trunk = self.scorer.network.trunks[0]  # type: ignore[assignment]
+        stage %= len(trunk.stages)
+        if stage not in self.grids:
+            self.grids[stage] = measure_grid(trunk, stage=stage, side=self.scorer.input_side)
+        return self.grids[stage]
 
     def inputs(
         self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None
-    ) -> tuple[dict[View, RGBImage], dict[View, PixelMap]]:
-        """Return by view the (1, H, W, 3) uint8 input of the network, and where it lies in the picture.
+    ) -> dict[View, Shown]:
+        """Return by view what the network is shown.
 
         Arguments and errors are those of `predict`.
         """
         pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
         data, side = self.scorer.data, self.scorer.input_side
-        images: dict[View, RGBImage] = {}
-        placed: dict[View, PixelMap] = {}
+        shown: dict[View, Shown] = {}
         for view in self.scorer.network.views:
             picture = pictures[view]
             if picture is not None:
                 image = _image(picture, data)
-                images[view] = self.scorer.input_of(make_square(image, side=data.size, fit=data.fit))[None]
+                pixels = self.scorer.input_of(make_square(image, side=data.size, fit=data.fit))[None]
                 square = square_map((image.shape[1], image.shape[0]), side=data.size, fit=data.fit)
-                placed[view] = place(centre(data.size, side), square, input_side=side)
-        if not images:
+                shown[view] = Shown(image, pixels, place(centre(data.size, side), square, input_side=side))
+        if not shown:
             raise UsageError(
                 f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one"
             )
-        return images, placed
+        return shown
 
-    def _predict(self, images: dict[View, RGBImage]) -> Prediction:
+    def _predict(self, shown: dict[View, Shown]) -> Prediction:
         """Predict one lesion from its inputs."""
         one = np.zeros(1, dtype=np.int64)
         batch = Batch(
-            {str(view): image for view, image in images.items()}, dict.fromkeys(images, one), one - 1, ("",)
+            {str(view): x.pixels for view, x in shown.items()}, dict.fromkeys(shown, one), one - 1, ("",)
         )
         scores = self.scorer.score_batch(batch, one, ("",))
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
@@ -186,13 +207,6 @@ class Predictor:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
             scorer = replace(scorer, precision=choose_precision(rates))
         yield from scorer.score(lesions, open_pixels(table, scorer.data))
-
-
-@cache
-def _grid(network: PairNet, stage: int, side: int) -> Grid:
-    """Return the grid of a network's maps; measured once."""
-    trunk: Trunk = network.trunks[0]  # type: ignore[assignment]
-    return measure_grid(trunk, stage=stage, side=side)
 
 
 def _image(picture: Picture, data: DataSettings) -> RGBImage:

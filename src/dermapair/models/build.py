@@ -33,10 +33,26 @@ def build_network(settings: NetworkSettings, n_classes: int, *, cam: PairNet | N
         raise RecipeError(unknown_choice("network.pooling", settings.pooling, POOLINGS))
     if settings.cam_classes not in CLASS_RULES:
         raise RecipeError(unknown_choice("network.cam_classes", settings.cam_classes, CLASS_RULES))
+    _check_pooling(settings)
     network = NETWORKS[settings.kind](settings, n_classes)
     if any(isinstance(m, Head) and m.pooling.weighted for m in network.modules()):
         network.weigh_cells(_cam(settings, network, n_classes, cam), classes=settings.cam_classes)
     return network
+
+
+def _check_pooling(settings: NetworkSettings) -> None:
+    """Refuse a pooling that no head of the network would use."""
+    if settings.pooling == "gap":
+        return
+    if settings.head == "fc4096":
+        raise RecipeError(
+            f"network.pooling {settings.pooling!r}: the head fc4096 has no such pooling; set network.head = "
+            f'"gap"'
+        )
+    if settings.pool_at == "joint" and settings.kind != "triple":
+        raise RecipeError(
+            f'network.pool_at "joint": a {settings.kind} network has no third sub-network; take "branches"'
+        )
 
 
 def _cam(settings: NetworkSettings, network: PairNet, n_classes: int, trained: PairNet | None) -> nn.Module:
@@ -47,6 +63,11 @@ def _cam(settings: NetworkSettings, network: PairNet, n_classes: int, trained: P
         heads = [_head(plain, channels, n_classes) for _ in network.heads]
         return OwnMaps([head for head in heads if isinstance(head, Head)], network.head_of)
     assert trained is not None, "the caller loads the network that cam_source names"
+    if trained.cam is not None:
+        raise RecipeError(
+            f"network.cam_source {settings.cam_source!r}: expected a network with plain poolings, got one "
+            f'that takes maps itself; train one with network.pooling = "gap"'
+        )
     lacking = [view for view in network.views if view not in trained.views or not trained.classifier(view)]
     if lacking:
         raise RecipeError(

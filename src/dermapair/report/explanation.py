@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import numpy as np
 
 from dermapair.config.files import write_whole
 from dermapair.errors import DermapairError
-from dermapair.imaging.read import read_image
 from dermapair.inference.explanation import Explanation
 from dermapair.saliency.overlay import overlay
 from dermapair.types import RGBImage
@@ -20,9 +19,7 @@ from dermapair.types import RGBImage
 SCHEMA_VERSION = 1
 
 
-def write_explanation(
-    explanation: Explanation, files: Mapping[str, Path], out: Path, *, readout: str | None = None
-) -> dict[str, Any]:
+def write_explanation(explanation: Explanation, out: Path, *, readout: str | None = None) -> dict[str, Any]:
     """Write `<view>_<class>.png`, `<view>.npy` (K x h x w) and, last, `explanation.json`.
 
     Overlays of one view share one scale, whose top is the largest value of its maps, so that they can be
@@ -30,7 +27,6 @@ def write_explanation(
 
     Args:
         explanation: of one lesion.
-        files: by view, the image that was given.
         out: the folder; made where it is missing.
         readout: what the maps explain; None is each view's own readout.
 
@@ -47,13 +43,16 @@ def write_explanation(
         maps = explanation.maps_for(name)
         if view not in maps:
             continue
-        image = read_image(files[view])
+        names = _file_names(explanation.classes)
+        boxes = [explanation.box(view, k, readout=name) for k in range(len(names))]
         try:
             out.mkdir(parents=True, exist_ok=True)
             np.save(out / f"{view}.npy", maps[view])
-            for k, each in enumerate(_file_names(explanation.classes)):
+            for k, each in enumerate(names):
                 values = explanation.to_pixels(view, k, readout=name)
-                drawn = overlay(image, values, top=float(maps[view].max()))
+                evidence = boxes[k] is not None
+                image = explanation.images[view]
+                drawn = overlay(image, values, top=float(maps[view].max()), evidence=evidence)
                 (out / f"{view}_{each}.png").write_bytes(png(drawn))
         except OSError as error:
             raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
@@ -62,9 +61,8 @@ def write_explanation(
             "method": explanation.method(name),
             "predicted": explanation.classes[explanation.predicted(name)],
             "top": float(maps[view].max()),
-            "boxes": {
-                each: explanation.box(view, k, readout=name) for k, each in enumerate(explanation.classes)
-            },
+            "boxes": dict(zip(explanation.classes, boxes, strict=True)),
+            "files": {c: f"{view}_{each}.png" for c, each in zip(explanation.classes, names, strict=True)},
         }
     content = {
         "schema_version": SCHEMA_VERSION,
@@ -83,8 +81,9 @@ def _file_names(classes: Sequence[str]) -> list[str]:
     names: list[str] = []
     for k, each in enumerate(classes):
         name = "".join(c if c.isalnum() or c in "-_." else "_" for c in each)
-        taken = name.lower() in [other.lower() for other in names]
-        names.append(f"{name}_{k}" if taken else name)
+        while name.lower() in [other.lower() for other in names]:
+            name += f"_{k}"
+        names.append(name)
     return names
 
 

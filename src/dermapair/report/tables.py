@@ -134,7 +134,7 @@ def faithfulness_rows(files: RunFiles) -> list[Row]:
         {
             "view": view,
             "n": f["n"],
-            "cells": [f[curve][order] for curve in ("deletion", "insertion") for order in ("map", "random")]
+            "cells": [f[c][order] for c in ("deletion", "insertion") for order in f[c] if order != "over"]
             + list(f["randomised"].values()),
         }
         for view, f in (files.maps or {"faithfulness": {}})["faithfulness"].items()

@@ -63,8 +63,12 @@ def measure_grid(trunk: Trunk, *, stage: int, side: int) -> Grid:
     linear.stages = linear.stages[: stage + 1]
     _make_linear(linear)
     stride = linear.stages[stage].stride
+    first = second = (0, float("nan"))
     for length in _LENGTHS:
-        first, second = _centres(linear, length=length + side % _WIDTH, width=_WIDTH + side % _WIDTH)
+        try:
+            first, second = _centres(linear, length=length + side % _WIDTH, width=_WIDTH + side % _WIDTH)
+        except RuntimeError:  # a layer that needs a wider or a square input
+            continue
         if abs(second[1] - first[1] - stride) < _TOLERANCE_PX:
             return Grid(first[1] - first[0] * stride, float(stride))
     raise DermapairError(

@@ -10,6 +10,7 @@ Letters: n images of a view, D feature channels, h w map cells, K classes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -92,5 +93,9 @@ def maps_of(
 def _both(output: Output, weights: Mapping[str, float]) -> Tensor:
     """Return the logarithm of the probabilities of `both`, for lesions that all have the same readouts."""
     total = sum(weights[readout] for readout in output.logits)
-    parts = [weights[readout] / total * z.softmax(dim=1) for readout, z in output.logits.items()]
-    return torch.stack(parts).sum(dim=0).log()
+    parts = [
+        z.double().log_softmax(dim=1) + math.log(weights[readout] / total)
+        for readout, z in output.logits.items()
+        if weights[readout] > 0
+    ]
+    return torch.stack(parts).logsumexp(dim=0)

@@ -13,21 +13,21 @@ COLOURS = "viridis"
 NO_EVIDENCE = "no positive evidence"
 
 
-def overlay(image: RGBImage, values: FloatArray, *, top: float) -> RGBImage:
+def overlay(image: RGBImage, values: FloatArray, *, top: float, evidence: bool = True) -> RGBImage:
     """Return the image with a map over it.
 
     Args:
         image: (H, W, 3) uint8 RGB.
         values: (H, W); NaN where the network saw nothing, which is drawn dark and grey.
-        top: the value drawn brightest; the same for maps that are to be compared.
+        top: the value drawn brightest, above 0; the same for maps that are to be compared.
+        evidence: whether the map has positive evidence: a box (`place.find_box`).
 
     Returns:
-        (H, W, 3) uint8 RGB. Negative values are drawn as 0. Without a positive value the image is grey and
-        says so.
+        (H, W, 3) uint8 RGB. Negative values are drawn as 0. Without evidence the image is grey and says so.
     """
     seen = ~np.isnan(values)
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    if not (seen.any() and np.nanmax(values) > 0 and top > 0):
+    if not evidence:
         return _written(np.asarray(grey, dtype=np.uint8), NO_EVIDENCE)
     share = np.clip(np.nan_to_num(values) / top, 0.0, 1.0).astype(np.float32)
     table = (matplotlib.colormaps[COLOURS](np.arange(256))[:, :3] * 255).astype(np.float32)

@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from dermapair.saliency.grid import Grid
 from dermapair.types import Box, FloatArray, PixelMap
 
 BOX_THRESHOLD = 0.2
 """Share of a map's maximum above which a pixel belongs to the box (Zhou et al. 2016)."""
-
-
-def has_evidence(values: FloatArray) -> bool:
-    """Return whether a map has a positive value; without one there is nothing to show."""
-    return bool(np.nanmax(values) > 0)
 
 
 def to_pixels(values: FloatArray, grid: Grid, placed: PixelMap) -> FloatArray:
@@ -30,7 +26,7 @@ def to_pixels(values: FloatArray, grid: Grid, placed: PixelMap) -> FloatArray:
 
     Returns:
         (H, W) float32, bilinear between the cells' centres and constant beyond the outermost ones; NaN where
-        the network saw nothing.
+        the network saw no part of the pixel.
     """
     width, height = placed.source_size
     x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
@@ -44,9 +40,15 @@ def to_pixels(values: FloatArray, grid: Grid, placed: PixelMap) -> FloatArray:
     columns = _between(grid.cells(across), values.shape[1])
     rows = _between(grid.cells(down), values.shape[0])
     result = rows @ values.astype(np.float32) @ columns.T
-    result[:, (across < 0) | (across > sides[0])] = np.nan
-    result[(down < 0) | (down > sides[1])] = np.nan
+    result[:, _unseen(across, sides[0])] = np.nan
+    result[_unseen(down, sides[1])] = np.nan
     return result
+
+
+def _unseen(centres: FloatArray, side: int) -> NDArray[np.bool_]:
+    """Return which pixels lie wholly outside an input of `side`, from where their centres lie in it."""
+    half = abs(centres[1] - centres[0]) / 2 if len(centres) > 1 else np.inf
+    return np.asarray((centres + half < 1e-6) | (centres - half > side - 1e-6))
 
 
 def _between(cells: FloatArray, n: int) -> FloatArray:
@@ -75,9 +77,9 @@ def find_box(
     Returns:
         (x0, y0, x1, y1) in pixels of the user's own image, or None without positive evidence.
     """
-    if not has_evidence(values):
-        return None
     seen = to_pixels(values, grid, PixelMap.identity(placed.size))
+    if seen.max() <= 0:
+        return None
     over = (seen >= threshold * seen.max()).astype(np.uint8)
     count, _, stats, _ = cv2.connectedComponentsWithStats(over, connectivity=8)
     largest = 1 + int(np.argmax(stats[1:count, cv2.CC_STAT_AREA]))

@@ -26,6 +26,20 @@ def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[
         return None
     if not resume:
         raise RunError(f"{out}: holds a half-made run; go on with --resume, or choose another folder")
+    check_recipe(out, recipe)
+    checkpoint = load_checkpoint(out / "checkpoints" / "last.pt")
+    if checkpoint and checkpoint["data_key"] != data_key:
+        raise RunError(f"{out}: was started on other lesions or another split; use those, or another folder")
+    truncate_journal(out / "journal.jsonl", epochs=checkpoint["epoch"] if checkpoint else 0)
+    return checkpoint
+
+
+def check_recipe(out: Path, recipe: Recipe) -> None:
+    """Refuse a run that was started with another recipe.
+
+    Raises:
+        RunError: naming the first key that differs.
+    """
     before = load_recipe(out / "recipe.toml")
     if recipe.train.precision == "auto":
         recipe = with_precision(recipe, before.train.precision)
@@ -33,11 +47,6 @@ def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[
         raise RunError(
             f"{out}: was started with another recipe ({_first_difference(before, recipe)}); use that"
         )
-    checkpoint = load_checkpoint(out / "checkpoints" / "last.pt")
-    if checkpoint and checkpoint["data_key"] != data_key:
-        raise RunError(f"{out}: was started on other lesions or another split; use those, or another folder")
-    truncate_journal(out / "journal.jsonl", epochs=checkpoint["epoch"] if checkpoint else 0)
-    return checkpoint
 
 
 def data_key(train: Lesions, val: Lesions) -> str:

@@ -214,6 +214,7 @@ def _train_step(
     # Distributed training takes the mean of the processes' gradients; the loss is a sum over all lesions.
     total = loss.total(sums, counts) * fabric.world_size if sums else nothing
     summed = _over_processes(fabric, {readout: float(s.detach()) for readout, s in sums.items()})
+    summed = {readout: s for readout, s in summed.items() if counts[readout]}
     if not np.isfinite(list(summed.values())).all():
         raise _not_finite("loss", f" ({summed})", batch)
     optimizer.zero_grad(set_to_none=True)

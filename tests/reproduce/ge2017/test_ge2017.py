@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from dermapair.config import Recipe
 from dermapair.data.cases import read_cases
-from dermapair.errors import UsageError
+from dermapair.errors import RunError, UsageError
 from dermapair.inference.model import read_facts
 from dermapair.reproduce import experiment
 from dermapair.reproduce.ge2017 import plan
@@ -68,6 +69,37 @@ def test_what_is_done_is_not_done_again(
     table = read_cases(phantom_cases(tmp_path_factory))
     assert reproduce(base(), table, out, choices=CHOICES, say=said.append) == content
     assert said == []
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        (base(train={"epochs": 7}), r"was started with another recipe \(train\.epochs was 1, is 7\)"),
+        (base(loss={"alpha": 2.0}), r"was started with another recipe \(loss\.alpha was 1\.5, is 2\.0\)"),
+    ],
+)
+def test_finished_runs_of_other_settings_are_refused(
+    done: tuple[Path, dict[str, Any], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    start: Recipe,
+    message: str,
+) -> None:
+    register_tiny(monkeypatch)
+    with pytest.raises(RunError, match=message):
+        reproduce(start, read_cases(phantom_cases(tmp_path_factory)), done[0], choices=CHOICES)
+
+
+def test_finished_runs_of_another_split_are_refused(
+    done: tuple[Path, dict[str, Any], list[str]],
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    register_tiny(monkeypatch)
+    table = read_cases(phantom_cases(tmp_path_factory))
+    again = replace(table, manifest={**table.manifest, "split": {"val": 0.25, "test": 0.25, "seed": 9}})
+    with pytest.raises(RunError, match=r"was trained on other data \(split was"):
+        reproduce(base(), again, done[0], choices=CHOICES)
 
 
 def test_exchanged_views_change_nothing_for_share_net(done: tuple[Path, dict[str, Any], list[str]]) -> None:
@@ -179,5 +211,7 @@ def test_an_unknown_grouping_is_asked_for() -> None:
     assert grouping("milk10k", ("BCC", "MEL", "SCCKA", "MAL_OTH", "NV"), (), "")[1] == "MEL"
     with pytest.raises(UsageError, match=r"expected --cancers and --melanoma for data of the adapter 'csv'"):
         grouping("csv", ("a", "b"), (), "")
+    with pytest.raises(UsageError, match=r"--melanoma: expected one of the cancers b, got 'a'"):
+        grouping("csv", ("a", "b"), ("b",), "a")
     with pytest.raises(UsageError, match=r"unknown class 'x'; known: a, b"):
         grouping("csv", ("a", "b"), ("x",), "a")

@@ -41,6 +41,7 @@ class Scored:
         probabilities: run folder -> readout -> (N, K).
         swapped: likewise, with the views exchanged.
         fitted: run folder -> readout -> its weight in `both`, fitted on validation.
+        left_out: test lesions with a truth that some run has not scored with both views.
     """
 
     ids: tuple[str, ...]
@@ -50,6 +51,7 @@ class Scored:
     probabilities: dict[str, dict[str, Array]]
     swapped: dict[str, dict[str, Array]]
     fitted: dict[str, dict[str, float]]
+    left_out: int = 0
 
     def right(self, runs: Sequence[Planned], readout: str, *, swapped: bool = False) -> Array:
         """Return (N,) how often each lesion is named rightly, the mean over runs (seeds)."""
@@ -81,6 +83,7 @@ def read_scored(runs: Sequence[Planned], table: CaseTable, out: Path, *, task: A
         {name: {r: np.array([rows[i] for i in ids]) for r, rows in s.items()} for name, s in found.items()},
         {name: {r: np.array([rows[i] for i in ids]) for r, rows in s.items()} for name, s in turned.items()},
         {run.folder: _fitted(run, table, out, task) for run in runs},
+        len(known) - len(ids),
     )
 
 
@@ -96,6 +99,8 @@ def _fitted(run: Planned, table: CaseTable, out: Path, task: Any) -> dict[str, f
     scores = read_scores(out / "runs" / run.folder / "predictions.parquet", split="val")[1]
     rows = {r: dict(zip(ids, p, strict=True)) for r, (ids, p) in scores.items() if r != "both"}
     ids = sorted({i for i, label in truth.items() if label >= 0}.intersection(*rows.values()))
+    if not ids:
+        raise RunError(f"{out / 'runs' / run.folder}: no validation lesion has every readout; train it again")
     labels = np.array([truth[i] for i in ids], dtype=np.int64)
     return fit_weights({r: np.array([each[i] for i in ids]) for r, each in rows.items()}, labels)
 
@@ -121,6 +126,7 @@ def collect(
     main = [name for name in (*plan.TABLE_1, plan.RESNET, plan.RESNET_BP, plan.CAM_NETWORK) if name in of]
     return {
         "n_lesions": len(scored.ids),
+        "left_out": scored.left_out,
         "classes": list(scored.classes),
         "table_1": [
             _row(scored, name, of[name], readout) for name in main for readout in _readouts(scored, of[name])

@@ -10,8 +10,7 @@ import cv2
 import numpy as np
 
 from dermapair.data.cases import CaseTable
-from dermapair.errors import ImageError
-from dermapair.imaging.read import read_image
+from dermapair.errors import DermapairError
 from dermapair.inference.predictor import Predictor, load
 from dermapair.reproduce.ge2017.collect import Scored
 from dermapair.reproduce.ge2017.plan import Planned
@@ -51,7 +50,7 @@ def drawn(run: Path, table: CaseTable, entries: list[dict[str, Any]]) -> list[di
     for entry in entries:
         try:
             result.append(entry | {"pictures": _pictures(predictor, table, entry["lesion"], entry["truth"])})
-        except ImageError as error:
+        except DermapairError as error:
             result.append(entry | {"pictures": {}, "error": str(error)})
     return result
 
@@ -63,8 +62,9 @@ def _pictures(predictor: Predictor, table: CaseTable, lesion: str, truth: str) -
     explanation = predictor.explain(clinical=files["clinical"], dermoscopic=files["dermoscopic"])
     k, result = predictor.classes.index(truth), {}
     for view in VIEWS:
-        image, values = read_image(files[view]), explanation.to_pixels(view, k, readout="both")
-        over = overlay(image, values, top=float(np.nanmax(values)))
+        image, values = explanation.images[view], explanation.to_pixels(view, k, readout="both")
+        evidence = explanation.box(view, k, readout="both") is not None
+        over = overlay(image, values, top=float(np.nanmax(values)), evidence=evidence)
         result[str(view)] = {"image": _data_uri(image), "map": _data_uri(over)}
     return result
 

@@ -94,6 +94,7 @@ def planned(base: Recipe, choices: Choices) -> list[Planned]:
 
 
 _PLAIN = {SOLE: "sole", SHARE: "share", TRIPLE: "triple"}
+_POOLED_PLAINLY = {"pooling": "gap", "pool_at": "all"}
 _KINDS = {SHARE_CAM: "share", TRIPLE_CAM: "triple"}
 _PROJECTED: dict[str, object] = {"network.project": 128}
 
@@ -153,6 +154,7 @@ def recipe_of(base: Recipe, run: Planned, *, maps: str) -> Recipe:
         maps: folder of the CAM network's run.
     """
     values = base.model_dump()
+    values["network"] |= _POOLED_PLAINLY  # whatever the base says: a row is what its name says
     values["name"], values["seed"] = f"ge2017: {run.network} {run.change}".strip(), run.seed
     for name, value in run.keys.items():
         section, key = name.split(".")
@@ -188,4 +190,8 @@ def grouping(
     for name in (*named, one):
         if name not in classes:
             raise UsageError(unknown_choice("class", name, classes))
+    if one not in named:
+        raise UsageError(
+            f"--melanoma: expected one of the cancers {', '.join(named)}, got {one!r}; correct it"
+        )
     return named, one

@@ -8,14 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 import dermapair
 from data.adapters.fake_isic2017_masks import write_isic2017_masks
 from dermapair.cli import main as program
 from dermapair.data.adapters import import_cases
-from dermapair.data.cases import write_cases
+from dermapair.data.cases import read_cases, write_cases
 from dermapair.errors import ImageError, UsageError
+from dermapair.evaluation.maps import measure_maps
+from dermapair.report.explanation import write_explanation
+from dermapair.report.maps import write_maps
 from inference.runs import CLASSES, save_tiny_run
 from training.phantoms import register_tiny
 
@@ -175,6 +179,27 @@ def test_with_data_the_maps_are_measured_and_the_worst_and_best_drawn(
     for name in content["drawn"]:
         with Image.open(out / "maps" / name) as drawn:
             assert drawn.size == (40, 40)
+
+
+def test_maps_without_evidence_are_drawn_grey_and_have_no_box(
+    run: Path, masked: Path, pair: dict[str, Path], tmp_path: Path
+) -> None:
+    predictor = dermapair.load(run)
+    with torch.no_grad():
+        for head in predictor.scorer.network.heads:
+            head.classifier.weight.abs_().neg_()  # features are not negative, so every map is at most 0
+    table = read_cases(masked)
+    content = write_maps(predictor, table, measure_maps(predictor, table), tmp_path / "maps")
+    assert content["views"]["dermoscopic"]["readouts"]["own"]["without_evidence"] == 3
+    write_explanation(predictor.explain(**pair), tmp_path / "why")
+    pictures = [*(tmp_path / "maps").rglob("*.png"), *(tmp_path / "why").glob("*.png")]
+    assert len(pictures) == 3 + 2 * len(CLASSES)
+    for path in pictures:
+        with Image.open(path) as drawn:
+            pixels = np.asarray(drawn)
+        assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all(), path
+    boxes = json.loads((tmp_path / "why" / "explanation.json").read_text())["boxes"]
+    assert boxes == {"clinical": None, "dermoscopic": None}
 
 
 def test_a_split_of_the_case_folder_is_measured_alone(

@@ -29,10 +29,6 @@ class Pooling(nn.Module):
     width: int
     weighted: bool = False
 
-    def forward(self, features: Tensor, saliency: Tensor | None = None) -> Tensor:
-        """(n, D, h, w), (n, h', w') with sum 1 -> (n, width)."""
-        raise NotImplementedError
-
 
 class GlobalAverage(Pooling):
     """Global average pooling (Lin et al. 2014): the mean over cells."""

@@ -17,7 +17,6 @@ from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.data.masks import read_mask
 from dermapair.errors import DermapairError
-from dermapair.imaging.read import read_image
 from dermapair.inference.predictor import Predictor
 from dermapair.metrics.saliency import Mask
 from dermapair.report.explanation import png
@@ -87,9 +86,10 @@ def _drawn(predictor: Predictor, table: CaseTable, row: int, view: View) -> RGBI
         clinical=path if view == "clinical" else None, dermoscopic=path if view == "dermoscopic" else None
     )
     k = explanation.predicted(view)
-    values = explanation.to_pixels(view, k)
-    image = overlay(read_image(path), values, top=float(np.nanmax(values)))
-    return outlined(image, read_mask(table, row), explanation.box(view, k))
+    values, box = explanation.to_pixels(view, k), explanation.box(view, k)
+    top = float(explanation.maps[view][k].max())
+    image = overlay(explanation.images[view], values, top=top, evidence=box is not None)
+    return outlined(image, read_mask(table, row), box)
 
 
 def outlined(image: RGBImage, mask: Mask, box: Box | None) -> RGBImage:

@@ -100,6 +100,38 @@ def test_a_map_on_the_users_image_is_nan_where_the_network_saw_nothing(
             assert 0 <= box[0] < box[2] <= size[1] and 0 <= box[1] < box[3] <= size[0]
 
 
+@pytest.mark.parametrize("readout", ["clinical", "both"])
+def test_maps_turn_with_the_image_where_the_prediction_averages_over_orientations(
+    tmp_path: Path, readout: str
+) -> None:
+    predictor = dermapair.load(save_tiny_run(tmp_path / "run", predict={"views": 8}))
+    images = np.random.default_rng(0).integers(0, 256, (2, 40, 40, 3), dtype=np.uint8)
+    e = predictor.explain(clinical=images[0], dermoscopic=images[1])
+    turned = [np.rot90(x[:, ::-1], 3) for x in images]
+    other = predictor.explain(clinical=turned[0], dermoscopic=turned[1])
+    for k in range(len(CLASSES)):
+        expected = np.rot90(e.to_pixels("clinical", k, readout=readout)[:, ::-1], 3)
+        found = other.to_pixels("clinical", k, readout=readout)
+        np.testing.assert_allclose(found, expected, atol=1e-4 * np.nanmax(np.abs(expected)))
+        assert e.top("clinical", readout=readout)[k] == pytest.approx(np.nanmax(expected), rel=1e-3)
+
+
+def test_what_is_explained_is_the_prediction(run: Path, pair: dict[str, Path]) -> None:
+    predictor = dermapair.load(run)
+    prediction, e = predictor.predict(**pair), predictor.explain(**pair)
+    for readout, logits in prediction.logits.items():
+        np.testing.assert_array_equal(e.prediction.logits[readout], logits)
+    for view in pair:
+        bias = predictor.scorer.network.classifier(view).bias.detach().numpy()  # type: ignore[arg-type, union-attr]
+        np.testing.assert_allclose(e.maps[view].mean(axis=(1, 2)) + bias, prediction.logits[view], rtol=1e-5)
+
+
+def test_a_view_that_the_network_does_not_look_at_is_named(tmp_path: Path, pair: dict[str, Path]) -> None:
+    e = dermapair.load(save_tiny_run(tmp_path / "one", kind="single", view="dermoscopic")).explain(**pair)
+    assert set(e.maps) == {"dermoscopic"}
+    assert e.warnings[0] == "clinical: not used, this network does not look at it"
+
+
 def test_one_view_is_explained_alone(run: Path, pair: dict[str, Path]) -> None:
     e = dermapair.load(run).explain(clinical=pair["clinical"])
     assert set(e.maps) == set(e.boxes) == {"clinical"}

@@ -77,7 +77,7 @@ def measure_faithfulness(
     errors: Errors,
     progress: Callable[[int], None] = lambda done: None,
 ) -> dict[View, dict[str, Any]]:
-    """Measure whether the network follows its own maps.
+    """Measure whether the network follows its own maps, both of the image as it is, in one orientation.
 
     - Deletion and insertion (RISE: Petsiuk et al. 2018): the input's pixels are replaced by those of a
       blurred copy in the order of the map, most important first, or brought back into the blurred copy; the
@@ -103,6 +103,8 @@ def measure_faithfulness(
         `CHANCE`, each with its interval (over lesions: weights and orders are drawn once).
     """
     rng, steps = np.random.default_rng([seed, 15485863]), count(1)
+    once = predictor.scorer.predict.model_copy(update={"views": 1})
+    predictor = replace(predictor, scorer=replace(predictor.scorer, predict=once))
     found: list[_Tested] = []
     for i, (lesion, files) in enumerate(lesions.items()):
         try:
@@ -126,13 +128,11 @@ def _test(predictor: Predictor, files: Files, i: int, rng: np.random.Generator) 
     clinical, dermoscopic = files.get("clinical"), files.get("dermoscopic")
     explanation = predictor.explain(clinical=clinical, dermoscopic=dermoscopic)
     inputs = predictor.inputs(clinical=clinical, dermoscopic=dermoscopic)
-    once = predictor.scorer.predict.model_copy(update={"views": 1})  # as the maps: of the image as it is
-    scorer = replace(predictor.scorer, predict=once)
+    scorer = predictor.scorer
     result = []
     for view, placed in explanation.placed.items():
-        k, found = explanation.predicted(view), explanation.explain(view)
-        cells = found.maps[view][k]
-        grid = explanation.grid(found.stage)
+        k = explanation.predicted(view)
+        cells, grid = explanation.maps[view][k], predictor.grid()
         values = to_pixels(cells, grid, PixelMap.identity(placed.size))
         areas = {}
         shuffled = rng.permutation(cells.ravel()).reshape(cells.shape)

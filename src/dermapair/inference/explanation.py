@@ -5,11 +5,15 @@ Letters: K classes, h w map cells, H W pixels of the user's image.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+from torch import Tensor
+
 from dermapair.errors import UsageError, unknown_choice
+from dermapair.inference.orientations import Orientation
 from dermapair.saliency.grid import Grid
 from dermapair.saliency.place import find_box, to_pixels
 from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, RGBImage, View
@@ -17,18 +21,52 @@ from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, RGBIma
 Maps = Mapping[View, FloatArray]
 
 
+Turned = tuple[Orientation, FloatArray]
+"""The orientation in which the network saw an image, and its (K, h, w) maps in it."""
+PIXELS = Grid(0.5, 1.0)
+"""Where the cells lie of a map that has one for each pixel of the network's input."""
+
+
 class ReadoutMaps(NamedTuple):
     """The maps that explain one readout.
 
     Attributes:
-        maps: by view, (K, h, w), not clamped.
-        stage: of the trunk, whose cells they have.
+        maps: by view, (K, h, w), of the image as it is; not clamped.
+        on_input: by view, (K, H, W) for the pixels of the network's input: the mean over the orientations
+            that the prediction averages over, each turned back.
         method: "cam" or "grad-cam".
     """
 
     maps: Maps
-    stage: int
+    on_input: Maps
     method: str
+
+
+def readout_maps(
+    found: Mapping[View, Sequence[Turned]], grid: Grid, *, side: int, method: str
+) -> ReadoutMaps:
+    """Return the maps of one readout.
+
+    Args:
+        found: by view, its maps in each orientation, the upright one first.
+        grid: where their cells lie in the turned input.
+        side: of the network's input, pixels.
+        method: "cam" or "grad-cam".
+    """
+    upright = {view: turned[0][1] for view, turned in found.items()}
+    return ReadoutMaps(upright, {v: _turned_back(t, grid, (side, side)) for v, t in found.items()}, method)
+
+
+def _turned_back(found: Sequence[Turned], grid: Grid, size: tuple[int, int]) -> FloatArray:
+    """Return (K, H, W), the mean of the maps of all orientations on the pixels of the upright input."""
+    placed = [(orientation.follow(PixelMap.identity(size)), maps) for orientation, maps in found]
+    back = [[to_pixels(m, grid, where) for m in maps] for where, maps in placed]
+    return np.asarray(np.mean(back, axis=0))
+
+
+def as_array(maps: Tensor) -> FloatArray:
+    """Return the (K, h, w) maps of the one image in a batch."""
+    return np.asarray(maps[0].double().cpu().numpy())
 
 
 @dataclass(frozen=True)
@@ -36,19 +74,18 @@ class Explanation:
     """Class activation maps of one lesion, for every view that was given.
 
     Attributes:
-        prediction: what is explained. Maps are those of the images as they are; a prediction may average over
-            orientations as well.
+        prediction: what is explained.
         images: by view, the user's own image, upright.
         placed: by view, where the network's input lies in it.
         explain: readout -> its maps; made when asked for.
-        grid: stage -> where its cells lie in the network's input.
+        unused: views that were given, but that the network does not look at.
     """
 
     prediction: Prediction
     images: Mapping[View, RGBImage]
     placed: Mapping[View, PixelMap]
     explain: Callable[[str], ReadoutMaps]
-    grid: Callable[[int], Grid]
+    unused: tuple[View, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,7 +94,7 @@ class Explanation:
 
     @property
     def maps(self) -> Maps:
-        """By view, (K, h, w) raw maps of that view's own readout."""
+        """By view, (K, h, w) raw maps of that view's own readout, of the image as it is."""
         return {view: self._of(view).maps[view] for view in self.placed}
 
     @property
@@ -84,23 +121,29 @@ class Explanation:
     def to_pixels(self, view: View, k: int, *, readout: str | None = None) -> FloatArray:
         """Return the (H, W) map of class k on the user's own image, NaN where the network saw nothing.
 
+        Where the prediction averages over orientations, so does this, which also makes it finer than one map.
+
         Args:
             view: whose image.
             k: index of the class.
             readout: what the map explains; None is the view's own readout.
         """
         found = self._of(readout or view)
-        return to_pixels(found.maps[view][k], self.grid(found.stage), self.placed[view])
+        return to_pixels(found.on_input[view][k], PIXELS, self.placed[view])
 
     def box(self, view: View, k: int, *, readout: str | None = None) -> Box | None:
         """Return the box of class k in pixels of the user's own image, or None: no positive evidence."""
         found = self._of(readout or view)
-        return find_box(found.maps[view][k], self.grid(found.stage), self.placed[view])
+        return find_box(found.on_input[view][k], PIXELS, self.placed[view])
+
+    def top(self, view: View, *, readout: str | None = None) -> FloatArray:
+        """Return (K,) the largest value of each class's map, as `to_pixels` has it."""
+        return np.asarray(self._of(readout or view).on_input[view].max(axis=(1, 2)))
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """Sentences that a reader of the maps should know."""
-        found = []
+        found = [f"{view}: not used, this network does not look at it" for view in self.unused]
         for view, placed in self.placed.items():
             name = self.classes[self.predicted(view)]
             if self.box(view, self.predicted(view)) is None:

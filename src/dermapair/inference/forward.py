@@ -20,9 +20,12 @@ from dermapair.config import DataSettings, PredictSettings
 from dermapair.data.lesions import Batch, Lesions, ahead, make_batch
 from dermapair.data.store import PixelSource
 from dermapair.errors import DermapairError
+from dermapair.inference.orientations import ORIENTATIONS, Orientation
 from dermapair.inference.scores import Array, Scores, combine, mean_over_images, softmax
-from dermapair.models import PairNet
+from dermapair.models import Output, PairNet
 from dermapair.types import RGBImage, View
+
+Seen = Callable[[Orientation, Output], None]
 
 
 @dataclass(frozen=True)
@@ -77,9 +80,14 @@ class Scorer:
     def _change(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
         return self.input_of(square)
 
-    def score_batch(self, batch: Batch, owner: NDArray[np.int64], ids: Sequence[str]) -> Scores:
-        """Return the scores of a batch whose rows are pairings, `owner` says of which of `ids`."""
-        logits = self._logits(batch)
+    def score_batch(
+        self, batch: Batch, owner: NDArray[np.int64], ids: Sequence[str], *, seen: Seen | None = None
+    ) -> Scores:
+        """Return the scores of a batch whose rows are pairings, `owner` says of which of `ids`.
+
+        `seen` is called with what the network returns for each orientation.
+        """
+        logits = self._logits(batch, seen)
         n = len(ids)
         each = {readout: softmax(z) for readout, z in logits.items()}
         probabilities = mean_over_images(each, owner, n)
@@ -96,18 +104,21 @@ class Scorer:
         errors = tuple(dict.fromkeys(batch.errors))
         return Scores(tuple(ids), self.classes, probabilities, both_logits, errors)
 
-    def _logits(self, batch: Batch) -> dict[str, Array]:
+    def _logits(self, batch: Batch, seen: Seen | None) -> dict[str, Array]:
         """Return by readout (B, K) logits, the mean over orientations, NaN where a view is missing."""
         images = {view: to_tensor(x, self.device) for view, x in batch.images.items()}
         rows = {view: torch.from_numpy(r).to(self.device) for view, r in batch.rows.items()}
         result = {r: np.full((len(batch.ids), len(self.classes)), np.nan) for r in self.network.readouts}
         if not images:
             return result
-        turns = ORIENTATIONS[self.predict.views]
+        found: list[Output] = []
         with evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
-            outputs = [self.network({v: turn(x) for v, x in images.items()}, rows) for turn in turns]
-        for readout, where in outputs[0].rows.items():
-            mean = torch.stack([o.logits[readout].double() for o in outputs]).mean(dim=0)
+            for each in ORIENTATIONS[self.predict.views]:
+                found.append(self.network({v: each.turn(x) for v, x in images.items()}, rows))
+                if seen is not None:
+                    seen(each, found[-1])
+        for readout, where in found[0].rows.items():
+            mean = torch.stack([o.logits[readout].double() for o in found]).mean(dim=0)
             z, of = mean.cpu().numpy(), where.cpu().numpy()
             if not np.isfinite(z).all():
                 lesion = batch.ids[int(of[~np.isfinite(z).all(axis=1)][0])]
@@ -117,25 +128,6 @@ class Scorer:
                 )
             result[readout][of] = z
         return result
-
-
-def _turned(mirror: bool, turns: int, x: Tensor) -> Tensor:
-    return torch.rot90(x.flip(3) if mirror else x, turns, (2, 3)).contiguous(
-        memory_format=torch.channels_last
-    )
-
-
-def _orientations(views: int) -> list[Callable[[Tensor], Tensor]]:
-    turns = range(4 if views >= 4 else 1)
-    return [
-        partial(_turned, mirror, k)
-        for mirror in ((False, True) if views in (2, 8) else (False,))
-        for k in turns
-    ]
-
-
-ORIENTATIONS = {views: _orientations(views) for views in (1, 2, 4, 8)}
-"""predict.views -> changes of a (B, 3, H, W) tensor: as is, mirrored, quarter turns, or both."""
 
 
 def to_tensor(images: NDArray[np.uint8], device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ Commands, web pages, reports and notebooks all call it. It owns preprocessing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -24,14 +24,15 @@ from dermapair.data.store import open_pixels
 from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
 from dermapair.imaging.square import make_square, square_map
-from dermapair.inference.explanation import Explanation, ReadoutMaps
-from dermapair.inference.forward import Scorer, evaluating, to_tensor
+from dermapair.inference.explanation import Explanation, ReadoutMaps, Turned, as_array, readout_maps
+from dermapair.inference.forward import Scorer, Seen, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_model
+from dermapair.inference.orientations import ORIENTATIONS, Orientation
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores
-from dermapair.models import Trunk
+from dermapair.models import Output, Trunk
 from dermapair.saliency.grid import Grid, measure_grid
-from dermapair.saliency.maps import maps_of
+from dermapair.saliency.maps import cam, maps_of
 from dermapair.types import VIEWS, PixelMap, Prediction, RGBImage, View
 
 Picture = str | Path | Image.Image | RGBImage
@@ -94,29 +95,53 @@ class Predictor:
     def explain(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Explanation:
         """Explain the prediction of one lesion; arguments and errors are those of `predict`.
 
-        Maps are made in fp32, of the images as they are. The network's modes and gradients stay as they were.
+        Maps by CAM come from the passes that make the prediction; Grad-CAM takes passes of its own, in fp32,
+        when asked for. The network's modes and gradients stay as they were.
         """
         shown = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
-        prediction = self._predict(shown)
-        device, network = self.scorer.device, self.scorer.network
-        with evaluating(network), torch.inference_mode(False), torch.enable_grad():
-            tensors = {view: to_tensor(x.pixels, device).requires_grad_() for view, x in shown.items()}
-            output = network(
-                tensors, {view: torch.zeros(1, dtype=torch.long, device=device) for view in shown}
-            )
+        found: dict[View, list[Turned]] = {view: [] for view in shown}
+
+        def keep(orientation: Orientation, output: Output) -> None:
+            for view, turned in found.items():
+                maps = cam(self.scorer.network, output, view)
+                if maps is not None:
+                    turned.append((orientation, as_array(maps)))
+
+        prediction = self._predict(shown, seen=keep)
 
         @cache
         def explain(readout: str) -> ReadoutMaps:
-            if len(output.logits) == 1:
-                readout = next(iter(output.logits))  # `both` equals it
-            found, method = maps_of(network, output, readout, weights=self.scorer.weights)
-            stage = -1 if readout in network.views or network.joint is None else network.tap
-            maps = {view: m[0].double().cpu().numpy() for view, m in found.items()}
-            return ReadoutMaps(maps, stage, method)
+            if readout == "both" and len(prediction.logits) == 2:  # of one readout and `both`: they are equal
+                readout = next(iter(prediction.logits))
+            view: View = readout  # type: ignore[assignment]
+            if found.get(view):
+                return readout_maps(
+                    {view: found[view]}, self.grid(), side=self.scorer.input_side, method="cam"
+                )
+            turned, stage = self._grad_cam(shown, readout)
+            return readout_maps(turned, self.grid(stage), side=self.scorer.input_side, method="grad-cam")
 
         images = {view: x.image for view, x in shown.items()}
-        placed = {view: x.placed for view, x in shown.items()}
-        return Explanation(prediction, images, placed, explain, self.grid)
+        where = {view: x.placed for view, x in shown.items()}
+        given = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
+        unused = tuple(view for view, picture in given.items() if picture is not None and view not in shown)
+        return Explanation(prediction, images, where, explain, unused)
+
+    def _grad_cam(self, shown: Mapping[View, Shown], readout: str) -> tuple[dict[View, list[Turned]], int]:
+        """Return by view the maps of a readout in each orientation of the prediction, and their stage."""
+        network, device = self.scorer.network, self.scorer.device
+        rows = {view: torch.zeros(1, dtype=torch.long, device=device) for view in shown}
+        result: dict[View, list[Turned]] = {}
+        with evaluating(network), torch.inference_mode(False), torch.enable_grad():
+            for each in ORIENTATIONS[self.scorer.predict.views]:
+                turned = {
+                    v: each.turn(to_tensor(x.pixels, device)).requires_grad_() for v, x in shown.items()
+                }
+                maps, _ = maps_of(network, network(turned, rows), readout, weights=self.scorer.weights)
+                for view, m in maps.items():
+                    result.setdefault(view, []).append((each, as_array(m)))
+        stage = -1 if readout in network.views or network.joint is None else network.tap
+        return result, stage
 
     def grid(self, stage: int = -1) -> Grid:
         """Return where the cells of a stage's maps lie in the network's input; measured once."""
@@ -149,13 +174,13 @@ class Predictor:
             )
         return shown
 
-    def _predict(self, shown: dict[View, Shown]) -> Prediction:
+    def _predict(self, shown: Mapping[View, Shown], *, seen: Seen | None = None) -> Prediction:
         """Predict one lesion from its inputs."""
         one = np.zeros(1, dtype=np.int64)
         batch = Batch(
             {str(view): x.pixels for view, x in shown.items()}, dict.fromkeys(shown, one), one - 1, ("",)
         )
-        scores = self.scorer.score_batch(batch, one, ("",))
+        scores = self.scorer.score_batch(batch, one, ("",), seen=seen)
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
         return Prediction(
             self.classes,

@@ -45,6 +45,7 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
             continue
         names = _file_names(explanation.classes)
         boxes = [explanation.box(view, k, readout=name) for k in range(len(names))]
+        top = float(explanation.top(view, readout=name).max())
         try:
             out.mkdir(parents=True, exist_ok=True)
             np.save(out / f"{view}.npy", maps[view])
@@ -52,7 +53,7 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
                 values = explanation.to_pixels(view, k, readout=name)
                 evidence = boxes[k] is not None
                 image = explanation.images[view]
-                drawn = overlay(image, values, top=float(maps[view].max()), evidence=evidence)
+                drawn = overlay(image, values, top=top, evidence=evidence)
                 (out / f"{view}_{each}.png").write_bytes(png(drawn))
         except OSError as error:
             raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
@@ -60,7 +61,7 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
             "explains": name,
             "method": explanation.method(name),
             "predicted": explanation.classes[explanation.predicted(name)],
-            "top": float(maps[view].max()),
+            "top": top,
             "boxes": dict(zip(explanation.classes, boxes, strict=True)),
             "files": {c: f"{view}_{each}.png" for c, each in zip(explanation.classes, names, strict=True)},
         }

@@ -87,7 +87,7 @@ def _drawn(predictor: Predictor, table: CaseTable, row: int, view: View) -> RGBI
     )
     k = explanation.predicted(view)
     values, box = explanation.to_pixels(view, k), explanation.box(view, k)
-    top = float(explanation.maps[view][k].max())
+    top = float(explanation.top(view)[k])
     image = overlay(explanation.images[view], values, top=top, evidence=box is not None)
     return outlined(image, read_mask(table, row), box)
 

@@ -64,7 +64,7 @@ def _pictures(predictor: Predictor, table: CaseTable, lesion: str, truth: str) -
     for view in VIEWS:
         image, values = explanation.images[view], explanation.to_pixels(view, k, readout="both")
         evidence = explanation.box(view, k, readout="both") is not None
-        top = float(explanation.maps_for("both")[view][k].max())
+        top = float(explanation.top(view, readout="both")[k])
         over = overlay(image, values, top=top, evidence=evidence)
         result[str(view)] = {"image": _data_uri(image), "map": _data_uri(over)}
     return result

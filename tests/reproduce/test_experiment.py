@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 import dermapair
 from dermapair.config import Recipe, load_recipe
 from dermapair.data.cases import CaseTable, read_cases
+from dermapair.data.split import split_cases
 from dermapair.data.store import prepare
 from dermapair.errors import LeakError, RunError, TableError
 from dermapair.inference.scores import concatenate, read_scores
@@ -204,6 +205,7 @@ def test_a_cam_network_travels_with_the_run_that_uses_it(cases: Path, tmp_path: 
     weighted = recipe(network={"pooling": "cam_bp", "cam_source": str(source)})
     out = tmp_path / "run"
     run_experiment(weighted, table, out, accelerator="cpu")
+    assert str(tmp_path) not in (out / "model.json").read_text(), "it may be given to others"
     weights, trained = (load_file(folder / "model.safetensors") for folder in (out, source))
     for name, value in trained.items():
         assert np.array_equal(weights[f"cam.network.{name}"], value), "frozen"
@@ -212,6 +214,18 @@ def test_a_cam_network_travels_with_the_run_that_uses_it(cases: Path, tmp_path: 
     written = read_scores(out / "predictions.parquet", split="test")[1]["both"]
     assert list(written[0]) == list(again.ids)
     np.testing.assert_allclose(written[1], again.probabilities["both"], atol=1e-6)
+
+
+def test_a_cam_network_that_has_learned_what_is_to_be_tested_is_refused(cases: Path, tmp_path: Path) -> None:
+    table, source = read_cases(cases), tmp_path / "maps"
+    run_experiment(recipe(network={"kind": "share"}, train={"epochs": 1}), table, source, accelerator="cpu")
+    other = split_cases(table, val=0.25, test=0.25, seed=5)
+    weighted = recipe(network={"pooling": "cam_bp", "cam_source": str(source)})
+    with pytest.raises(
+        LeakError, match=r"held out the lesions of our val part, got one that may have learned"
+    ):
+        run_experiment(weighted, other, tmp_path / "run", accelerator="cpu")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_heads_of_a_networks_own_maps_are_trained_and_in_the_journal(cases: Path, tmp_path: Path) -> None:
@@ -226,5 +240,5 @@ def test_the_heads_of_a_networks_own_maps_are_trained_and_in_the_journal(cases: 
 
 def test_a_missing_cam_network_is_refused_before_anything_is_trained(cases: Path, tmp_path: Path) -> None:
     nowhere = recipe(network={"pooling": "cam_bp", "cam_source": str(tmp_path / "nowhere")})
-    with pytest.raises(RunError, match=r"nowhere: expected a run with model\.json"):
+    with pytest.raises(RunError, match=r"nowhere: expected a finished run with manifest\.json"):
         run_experiment(nowhere, read_cases(cases), tmp_path / "run", accelerator="cpu")

@@ -26,6 +26,7 @@ from dermapair.evaluation import evaluate, truth_of
 from dermapair.inference.model import ModelFacts, cam_facts, save_model
 from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
+from dermapair.reproduce.held_out import with_cam_source
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
@@ -70,6 +71,7 @@ def run_experiment(
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
     parts = _parts(recipe, table)
+    recipe = with_cam_source(recipe, table, parts)
     data, left_out = _training_data(recipe, table, parts)
     if strict and left_out["unreadable_images"]:
         raise _unreadable(left_out["unreadable_images"])
@@ -161,6 +163,7 @@ def _fitted(trained: Trained, data: TrainingData) -> Trained:
 def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     """Return what `model.json` says."""
     recipe, task = trained.recipe, data.task
+    source = Path(recipe.network.cam_source).name  # its weights are in the file, the rest is the user's own
     started = (
         "random weights"
         if recipe.network.weights == "none"
@@ -172,7 +175,7 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
         classes=task.classes,
         class_of=task.class_of,
         diagnoses=task.diagnoses,
-        network=recipe.network,
+        network=recipe.network.model_copy(update={"cam_source": source}),
         data=recipe.data,
         predict=recipe.predict,
         combine_weights=dict(trained.scorer.weights),

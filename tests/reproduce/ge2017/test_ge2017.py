@@ -19,7 +19,7 @@ from dermapair.reproduce.ge2017 import plan
 from dermapair.reproduce.ge2017.collect import Scored, collect
 from dermapair.reproduce.ge2017.figure3 import chosen
 from dermapair.reproduce.ge2017.page import reproduce
-from dermapair.reproduce.ge2017.plan import Choices, Planned, grouping, planned, recipe_of
+from dermapair.reproduce.ge2017.plan import Choices, Planned, grouping, maps_of, planned, recipe_of
 from dermapair.types import VIEWS
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
@@ -46,10 +46,17 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]
 
 def test_everything_is_trained_once_and_written(done: tuple[Path, dict[str, Any], list[str]]) -> None:
     out, content, said = done
-    assert len(said) == 2 * 6 + 2, "six networks for each seed, and the two comparators"
+    assert len(said) == 2 * 5 + 2, "five networks for each seed, and the two comparators"
     assert json.loads((out / "reproduce.json").read_text()) == content
     page = (out / "reproduce.html").read_text()
-    for words in ("Table 1", "Share-Net above Sole-Net", "melanoma against benign", "61.2", "random ones"):
+    for words in (
+        "Table 1",
+        "Share-Net above Sole-Net",
+        "melanoma against benign",
+        "61.2",
+        "random ones",
+        "Sole-Net of the same",
+    ):
         assert words in page
     rows = {(row["network"], row["readout"]): row for row in content["table_1"]}
     assert len(rows[plan.TRIPLE_CAM, "cross"]["seeds"]) == 2
@@ -110,13 +117,13 @@ def test_exchanged_views_change_nothing_for_share_net(done: tuple[Path, dict[str
     assert drop["clinical"]["value"] == pytest.approx(rows["clinical"] - rows["dermoscopic"])
 
 
-def test_weighted_networks_take_the_maps_of_the_cam_network_of_their_seed(
+def test_a_cam_network_like_sole_net_is_not_trained_twice(
     done: tuple[Path, dict[str, Any], list[str]],
 ) -> None:
     out, _, _ = done
     for seed in CHOICES.seeds:
         facts = read_facts(out / "runs" / f"triple-net-cam-bp-seed{seed}")
-        assert facts.network.cam_source == str(out / "runs" / f"cam-network-seed{seed}")
+        assert facts.network.cam_source == f"sole-net-seed{seed}"
         assert facts.cam is not None and facts.cam[0].kind == "sole"
 
 
@@ -126,6 +133,7 @@ def test_a_cam_network_is_planned_before_those_that_need_it() -> None:
     assert len(set(folders)) == len(folders)
     for i, run in enumerate(runs):
         if run.needs_maps:
+            assert maps_of(run, runs).folder == f"cam-network-seed{run.seed}"
             assert f"cam-network-seed{run.seed}" in folders[:i]
     googlenet = recipe_of(base(), runs[0], maps="")
     assert (googlenet.network.backbone, googlenet.network.cut, googlenet.network.extra) == (

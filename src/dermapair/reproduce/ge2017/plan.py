@@ -43,7 +43,7 @@ class Planned:
         change: what an ablation changes; "" for the networks of the tables.
         seed: of the training.
         keys: recipe keys that it changes, `section.key` -> value.
-        needs_maps: it takes its maps from the CAM network of the same seed.
+        needs_maps: it takes its maps from another training of the same seed (`maps_of`).
     """
 
     network: str
@@ -78,10 +78,14 @@ class Choices:
 
 
 def planned(base: Recipe, choices: Choices) -> list[Planned]:
-    """Return all trainings, each after the CAM network that it needs."""
+    """Return all trainings, each after the one whose maps it needs.
+
+    A CAM network with the backbone of all others is Sole-Net under another name, and is not trained twice.
+    """
     result = []
     for seed in choices.seeds:
-        result.append(Planned(CAM_NETWORK, seed, _cam_keys(choices.cam_backbone)))
+        if choices.cam_backbone != base.network.backbone:
+            result.append(Planned(CAM_NETWORK, seed, _cam_keys(choices.cam_backbone)))
         result += [Planned(name, seed, {"network.kind": kind}) for name, kind in _PLAIN.items()]
         result += [_weighted(name, seed) for name in (SHARE_CAM, TRIPLE_CAM)]
     first = choices.seeds[0]
@@ -145,6 +149,12 @@ def _ablations(base: Recipe, seed: int) -> list[Planned]:
 _RULES = ("plain-sum", "predicted", "probability-weighted")
 
 
+def maps_of(run: Planned, runs: Sequence[Planned]) -> Planned:
+    """Return the training of the same seed whose maps a run takes: the CAM network, else Sole-Net."""
+    there = {r.network: r for r in runs if r.seed == run.seed and not r.change}
+    return there.get(CAM_NETWORK, there[SOLE])
+
+
 def recipe_of(base: Recipe, run: Planned, *, maps: str) -> Recipe:
     """Return the recipe of one training.
 
@@ -156,13 +166,13 @@ def recipe_of(base: Recipe, run: Planned, *, maps: str) -> Recipe:
     values = base.model_dump()
     values["network"] |= _POOLED_PLAINLY  # whatever the base says: a row is what its name says
     values["name"], values["seed"] = f"ge2017: {run.network} {run.change}".strip(), run.seed
+    if "network.backbone" in run.keys:  # stages have other names there
+        values["network"] |= {"tap": "stage-2", "cut": "", "extra": 0}
     for name, value in run.keys.items():
         section, key = name.split(".")
         values[section][key] = value
     if run.needs_maps:
         values["network"]["cam_source"] = maps
-    if "network.backbone" in run.keys:  # stages have other names there
-        values["network"]["tap"] = "stage-2"
     return Recipe.model_validate(values)
 
 

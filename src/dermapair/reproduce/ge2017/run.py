@@ -13,7 +13,7 @@ from dermapair.inference.model import read_facts
 from dermapair.inference.predictor import load
 from dermapair.inference.stream import write_predictions
 from dermapair.reproduce.experiment import run_experiment
-from dermapair.reproduce.ge2017.plan import CAM_NETWORK, Planned, recipe_of
+from dermapair.reproduce.ge2017.plan import Planned, maps_of, recipe_of
 from dermapair.training.files import check_recipe
 from dermapair.training.loop import OnStep, Report
 
@@ -46,7 +46,7 @@ def train_all(
     """
     for number, run in enumerate(runs, start=1):
         folder = out / "runs" / run.folder
-        recipe = recipe_of(base, run, maps=str(out / "runs" / _maps_of(run).folder))
+        recipe = recipe_of(base, run, maps=str((out / "runs" / maps_of(run, runs).folder).resolve()))
         if (folder / "manifest.json").is_file():
             _check_finished(folder, recipe, table)
         else:
@@ -71,8 +71,3 @@ def _check_finished(folder: Path, recipe: Recipe, table: CaseTable) -> None:
                 f"{folder}: was trained on other data ({key} was {before.get(key)}, is "
                 f"{table.manifest.get(key)}); use those, or another --out"
             )
-
-
-def _maps_of(run: Planned) -> Planned:
-    """Return the CAM network whose maps a run takes."""
-    return Planned(CAM_NETWORK, run.seed, {})

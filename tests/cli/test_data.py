@@ -124,6 +124,14 @@ def test_split_writes_the_shares_and_says_them(cases: Path, cli: Cli) -> None:
     assert frame.group_by("split", "diagnosis").len().filter(split="test")["len"].to_list() == [3, 3]
 
 
+def test_split_for_cross_validation(cases: Path, cli: Cli) -> None:
+    summary = cli.json("data", "split", cases, "--folds", "3", "--fold", "1", "--val", "0.2")
+    counts = {line["split"]: line["lesions"] for line in summary["splits"]}
+    assert counts["test"] == sum(counts.values()) / 3
+    for wrong in (("--fold", "1"), ("--folds", "3", "--test", "0.2")):
+        assert "--folds takes the place of --test" in cli.refused("data", "split", cases, *wrong)
+
+
 def test_split_keeps_near_duplicates_together_unless_told_not_to(cases: Path, cli: Cli) -> None:
     for i in (5, 9, 14):
         save(cases.parent / "images" / f"{i}.png", smooth_picture(1, (50, 40)))

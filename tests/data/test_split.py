@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.tables import DIAGNOSES, row, table
 from dermapair.data.adapters import import_cases
 from dermapair.data.cases import CaseTable, read_cases, write_cases
-from dermapair.data.split import group_rows, split_cases, split_counts
+from dermapair.data.split import Fold, group_rows, split_cases, split_counts
 from dermapair.errors import UsageError
 
 
@@ -198,3 +198,39 @@ def test_the_manifest_says_how_to_split_again() -> None:
             "val": 0.2, "test": 0.2, "seed": 4, "force": True, "duplicates": looked,
             "near_duplicate_pairs": found,
         }  # fmt: skip
+
+
+def test_each_lesion_is_tested_in_one_fold_and_diagnoses_are_shared_out() -> None:
+    cases = lesions(60, ("NV", "NV", "NV", "MEL", "BKL"))
+    tested: list[str] = []
+    for number in range(5):
+        made = split_cases(cases, val=0.2, test=0, seed=1, fold=Fold(number, 5))
+        part = made.frame.filter(split="test")
+        assert sorted(part["diagnosis"].value_counts()["count"].to_list()) in ([2, 2, 8], [2, 3, 7])
+        assert shares(made) == {"train": 36, "val": 12, "test": 12}
+        assert (made.manifest["split"]["fold"], made.manifest["split"]["folds"]) == (number, 5)
+        tested += part["lesion_id"].to_list()
+    assert sorted(tested) == sorted(cases.frame["lesion_id"])
+
+
+@settings(max_examples=20)
+@given(tables(), st.integers(2, 4))
+def test_folds_part_no_group(drawn: tuple[CaseTable, list[tuple[int, int]]], folds: int) -> None:
+    cases, pairs = drawn
+    groups = group_rows(cases.frame, pairs)
+    if len(np.unique(groups)) < 3 * folds:
+        return
+    made = [
+        split_cases(cases, val=0.2, test=0, seed=0, duplicates=pairs, fold=Fold(i, folds))
+        for i in range(folds)
+    ]
+    tested = np.stack([(each.frame["split"] == "test").to_numpy() for each in made])
+    assert (tested.sum(axis=0) == 1).all(), "each image in one fold"
+    for group in np.unique(groups):
+        assert tested[:, groups == group].any(axis=1).sum() == 1
+
+
+@pytest.mark.parametrize("fold", [Fold(0, 1), Fold(3, 3), Fold(-1, 3)])
+def test_a_fold_that_is_none_is_refused(fold: Fold) -> None:
+    with pytest.raises(UsageError, match=r"expected at least 2 folds and one of them from 0 on, got fold"):
+        split_cases(lesions(30), val=0.2, test=0, seed=0, fold=fold)

@@ -47,7 +47,11 @@ def import_(
 def split(
     cases: Cases,
     val: Annotated[float, typer.Option(help="Share for validation.")] = 0.15,
-    test: Annotated[float, typer.Option(help="Share for the test.")] = 0.15,
+    test: Annotated[float | None, typer.Option(help="Share for the test; 0.15 if not given.")] = None,
+    folds: Annotated[
+        int, typer.Option(min=0, help="Cross-validation: the test part is one of so many folds.")
+    ] = 0,
+    fold: Annotated[int, typer.Option(min=0, help="Which fold, from 0.")] = 0,
     seed: Annotated[int, typer.Option(min=0, help="Of the shuffle.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Replace an official split.")] = False,
     duplicates: Annotated[
@@ -58,12 +62,24 @@ def split(
     """Split by patient, else lesion, near duplicates kept together, stratified by diagnosis."""
     from dermapair.data.cases import read_cases, write_cases
     from dermapair.data.duplicates import near_duplicates
-    from dermapair.data.split import split_cases, split_counts
+    from dermapair.data.split import Fold, split_cases, split_counts
+    from dermapair.errors import UsageError
 
+    if (fold and not folds) or (folds and test is not None):
+        raise UsageError("--folds takes the place of --test, and --fold says which; give one or the other")
     table = read_cases(cases)
     pairs = near_duplicates(table) if duplicates else None
     table = write_cases(
-        split_cases(table, val=val, test=test, seed=seed, force=force, duplicates=pairs), cases
+        split_cases(
+            table,
+            val=val,
+            test=0.15 if test is None else test,
+            seed=seed,
+            force=force,
+            duplicates=pairs,
+            fold=Fold(fold, folds) if folds else None,
+        ),
+        cases,
     )
     counts = split_counts(table)
     for row in counts:

@@ -6,17 +6,29 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import train_test_split
+from sklearn.model_selection import StratifiedKFold, train_test_split
 
 from dermapair.data.cases import CaseTable
 from dermapair.errors import UsageError
+
+
+class Fold(NamedTuple):
+    """One of the parts into which cross-validation shares out the lesions.
+
+    Attributes:
+        number: from 0.
+        folds: how many there are, at least 2; seed and table say what is in each.
+    """
+
+    number: int
+    folds: int
 
 
 def split_cases(
@@ -27,6 +39,7 @@ def split_cases(
     seed: int,
     force: bool = False,
     duplicates: Sequence[tuple[int, int]] | None = None,
+    fold: Fold | None = None,
 ) -> CaseTable:
     """Return the table with a new `split`.
 
@@ -40,10 +53,13 @@ def split_cases(
         seed: of the shuffle.
         force: replace official splits too.
         duplicates: pairs of rows that show the same picture and must stay together; None: not looked for.
+        fold: the test part, for cross-validation; its share takes the place of `test`.
 
     Raises:
-        UsageError: the shares do not fit, every image has an official split, or there are too few groups.
+        UsageError: the shares or the fold do not fit, every image has an official split, or there are too few
+            groups.
     """
+    test = _share(fold) if fold else test
     if not (0 <= val < 1 and 0 <= test < 1 and 0 < val + test < 1):
         raise UsageError(f"expected shares in [0, 1) with 0 < val + test < 1, got val {val} and test {test}")
     frame = table.frame
@@ -55,12 +71,21 @@ def split_cases(
     groups = group_rows(frame, duplicates or ())
     of_group = _fixed_by_group(groups, fixed)
     free = np.array([group for group in np.unique(groups) if group not in of_group], dtype=np.int64)
-    chosen = _draw(free, _strata(frame, groups, free), val=val, test=test, seed=seed)
+    chosen = _draw(free, _strata(frame, groups, free), val=val, test=test, seed=seed, fold=fold)
     split = [of_group.get(group) or chosen[group] for group in groups.tolist()]
     frame = frame.with_columns(pl.Series("split", split, dtype=pl.String))
     how = {"val": val, "test": test, "seed": seed, "force": force}
+    how |= {"folds": fold.folds, "fold": fold.number} if fold else {}
     how |= {"duplicates": duplicates is not None, "near_duplicate_pairs": len(duplicates or ())}
     return replace(table, frame=frame, manifest={**table.manifest, "split": how})
+
+
+def _share(fold: Fold) -> float:
+    if fold.folds < 2 or not 0 <= fold.number < fold.folds:
+        raise UsageError(
+            f"expected at least 2 folds and one of them from 0 on, got fold {fold.number} of {fold.folds}"
+        )
+    return 1 / fold.folds
 
 
 def split_counts(table: CaseTable) -> list[dict[str, Any]]:
@@ -115,22 +140,45 @@ def _strata(frame: pl.DataFrame, groups: NDArray[np.int64], free: NDArray[np.int
 
 
 def _draw(
-    free: NDArray[np.int64], strata: list[str], *, val: float, test: float, seed: int
+    free: NDArray[np.int64], strata: list[str], *, val: float, test: float, seed: int, fold: Fold | None
 ) -> dict[int, str]:
     """Return the split of each free group, stratified where every part has room for every stratum."""
     result = dict.fromkeys(free.tolist(), "train")
-    rest, rest_strata = free, strata
+    rest, rest_strata = free, np.array(strata)
     for name, share in (("test", test), ("val", val / (1 - test))):
-        if share == 0 or not len(free):
+        if share == 0 or not len(rest):
             continue
-        size_of = Counter(rest_strata)
         n_part = math.ceil(share * len(rest))
         if n_part >= len(rest):
             raise UsageError(f"{len(free)} groups are too few for val {val} and test {test}; add lesions")
-        room = min(n_part, len(rest) - n_part) >= len(size_of)
-        stratify = rest_strata if room and min(size_of.values()) >= 2 else None
-        rest, part, rest_strata, _ = train_test_split(
-            rest, rest_strata, test_size=n_part, random_state=seed, stratify=stratify
-        )
-        result |= dict.fromkeys(part.tolist(), name)
+        if name == "test" and fold:
+            kept, part = _fold(rest_strata, fold, seed=seed)
+        else:
+            kept, part = _random(rest_strata, n_part, seed=seed)
+        result |= dict.fromkeys(rest[part].tolist(), name)
+        rest, rest_strata = rest[kept], rest_strata[kept]
     return result
+
+
+Halves = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Indices of the groups that are kept, and of those that are taken."""
+
+
+def _random(strata: NDArray[np.str_], n_part: int, *, seed: int) -> Halves:
+    """Take `n_part` groups."""
+    size_of = Counter(strata.tolist())
+    room = min(n_part, len(strata) - n_part) >= len(size_of)
+    stratify = strata if room and min(size_of.values()) >= 2 else None
+    kept, part = train_test_split(
+        np.arange(len(strata)), test_size=n_part, random_state=seed, stratify=stratify
+    )
+    return kept, part
+
+
+def _fold(strata: NDArray[np.str_], fold: Fold, *, seed: int) -> Halves:
+    """Take the groups of one fold; strata with fewer groups than folds are not in each."""
+    size_of = Counter(strata.tolist())
+    merged = np.where([size_of[name] < fold.folds for name in strata], size_of.most_common(1)[0][0], strata)
+    parts = StratifiedKFold(fold.folds, shuffle=True, random_state=seed).split(merged, merged)
+    kept, part = list(parts)[fold.number]
+    return kept, part

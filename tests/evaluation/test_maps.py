@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from data.tables import save
@@ -88,6 +89,34 @@ def test_what_cannot_be_read_is_listed_and_the_others_are_measured(tmp_path: Pat
     assert [row["lesion_id"] for row in measured["lesions"]] == ["i0", "i3"]
     assert measured["views"]["dermoscopic"]["n"] == 2
     assert measured["faithfulness"]["dermoscopic"]["n"] == 3  # needs no mask
+
+
+def test_a_view_that_cannot_be_read_does_not_cost_the_other(tmp_path: Path, cases: Path) -> None:
+    predictor, table = load(save_tiny_run(tmp_path / "run"), device="cpu"), read_cases(cases)
+    views = (
+        table.frame.group_by("lesion_id", maintain_order=True)
+        .agg("view")
+        .filter(pl.col("view").list.len() == 2)
+    )
+    lesion = views["lesion_id"][0]
+    both = next(i for i, path in enumerate(table.frame["path"]) if path.endswith(f"{lesion}_dermoscopic.jpg"))
+    broken = table.frame["path"].to_list()
+    broken[both] = "nowhere.png"
+    frame = table.frame.with_columns(pl.Series("path", broken))
+    measured = measure_maps(predictor, replace(table, frame=frame), split=None)
+    assert [name for name, _ in measured["errors"]] == [lesion]
+    assert {row["view"] for row in measured["lesions"] if row["lesion_id"] == lesion} == {"clinical"}
+
+
+def test_the_interval_of_hits_counts_patients_where_they_are_known(tmp_path: Path) -> None:
+    table, predictor = dark_squares(tmp_path, CORNERS), dark_predictor(tmp_path / "run")
+    one = table.frame.with_columns(pl.lit("P1").alias("patient_id"))
+    own = [
+        measure_maps(predictor, each)["views"]["dermoscopic"]["readouts"]["own"]["pointing_game"]
+        for each in (table, replace(table, frame=one))
+    ]
+    assert [f["value"] for f in own] == [1.0, 1.0]
+    assert own[1]["low"] == pytest.approx(0.2065, abs=1e-4) and own[1]["low"] < own[0]["low"]  # 1 of 1
 
 
 def test_a_limit_draws_lesions_by_seed_and_progress_reaches_its_end(tmp_path: Path) -> None:

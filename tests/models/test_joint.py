@@ -27,6 +27,17 @@ def resnet() -> object:
     return build_trunk("resnet10t", weights="none")
 
 
+def test_features_keep_their_size_through_initialised_layers_also_by_group() -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = [(nn.Conv2d(64, 64, 3, padding=1, groups=g, bias=False), nn.ReLU()) for g in (1, 64, 1, 64)]
+        network = nn.Sequential(*(layer for pair in layers for layer in pair)).apply(he_init)
+        x = torch.randn(8, 64, 16, 16)
+        with torch.no_grad():
+            ratio = float(network(x).square().mean() / x.relu().square().mean())
+    assert 0.2 < ratio < 5
+
+
 @pytest.mark.parametrize("tap", ["stage1", "stage2", "stage3"])
 def test_the_first_convolution_takes_the_channels_of_both_views(tap: str) -> None:
     trunk = tiny_trunk()

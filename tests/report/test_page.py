@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 
 from dermapair.errors import RunError
+from dermapair.inference.model import weights_digest
 from dermapair.report import write_report
 from report.run_folder import CLASSES, LABELS, make_run, manifest
 
@@ -305,7 +306,9 @@ def test_measured_maps_stand_beside_their_baselines_with_what_they_cannot_show(o
     curves = {c: {**orders, "over": {"shuffled": interval_of(-0.4)}} for c in ("deletion", "insertion")}
     randomised = {level: interval_of(0.05) for level in ("classifier", "last_half", "everything", "shuffled")}
     faithfulness = {"clinical": {"n": 7, **curves, "randomised": randomised}}
+    (own / "model.safetensors").write_bytes(b"weights")
     maps = {
+        "weights": weights_digest(own),
         "n_lesions": 41,
         "adapter": "csv",
         "split": "test",
@@ -319,6 +322,16 @@ def test_measured_maps_stand_beside_their_baselines_with_what_they_cannot_show(o
     assert "clinical the middle of the image 40 0.800 [0.700, 0.900] – 0.400" in text
     assert "clinical maps of cross 39 0.800" in text
     assert "clinical 7 0.200 [0.100, 0.300] 0.600 [0.500, 0.700] 0.500 [0.400, 0.600] 0.200" in text
+
+
+def test_maps_of_other_weights_are_refused(own):
+    (own / "model.safetensors").write_bytes(b"weights")
+    (own / "maps.json").write_text(json.dumps({"weights": weights_digest(own)}), encoding="utf-8")
+    (own / "model.safetensors").write_bytes(b"others")
+    with pytest.raises(
+        RunError, match=r"maps\.json: expected maps of this run's weights, got those of another"
+    ):
+        write_report(own)
 
 
 def test_a_run_without_measured_maps_says_nothing_of_them(page):

@@ -27,7 +27,9 @@ def reproduce(
     ] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Of each training; 0: the recipe's.")] = 0,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each network of Table 1.")] = 3,
-    ablations: Annotated[bool, typer.Option(help="Train the ablations too.")] = True,
+    ablations: Annotated[
+        str, typer.Option(help="all, none, or with commas the names of some (or how they begin).")
+    ] = "all",
     quick: Annotated[
         bool, typer.Option("--quick", help=f"{QUICK_EPOCHS} epochs, one seed, no ablations: a first look.")
     ] = False,
@@ -58,9 +60,9 @@ def reproduce(
                 seeds=tuple(range(1 if quick else seeds)),
                 comparator=comparator or backbone or "resnet50",
                 cam_backbone=cam_backbone or backbone,
-                ablations=ablations and not quick,
+                ablations=() if quick or ablations == "none" else _names(ablations),
             ),
-            cancers=[name.strip() for name in cancers.split(",") if name.strip()],
+            cancers=_names(cancers),
             melanoma=melanoma,
             say=say,
             report=lambda line: say(f"  epoch {line['epoch']}, {line['train_s'] + line['val_s']:.0f} s"),
@@ -70,6 +72,11 @@ def reproduce(
     say(f"page: {out / 'reproduce.html'}")
     summary = {"out": str(out), "table_1": content["table_1"], "orderings": content["orderings"]}
     finish(summary, as_json=as_json)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Return what stands between commas."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _check_paper(paper: str) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from dermapair.data.cases import MASK, CaseTable
 from dermapair.errors import ImageError
-from dermapair.imaging.read import image_size, read_image
+from dermapair.imaging.read import DEFAULT_MAX_PIXELS, image_size, read_image
 
 INSIDE = 127
 """Grey values above it are lesion."""
@@ -18,15 +18,20 @@ def has_mask(table: CaseTable, row: int) -> bool:
     return MASK in table.frame.columns and table.frame[MASK][row] is not None
 
 
-def read_mask(table: CaseTable, row: int) -> NDArray[np.bool_]:
+def read_mask(table: CaseTable, row: int, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.bool_]:
     """Return the (H, W) lesion mask of an image, True inside the lesion.
+
+    Args:
+        table: the cases.
+        row: of the image.
+        max_pixels: largest width x height, as `data.max_pixels` of a recipe.
 
     Raises:
         ImageError: mask or image cannot be read, the mask does not have the size of the upright image, or it
             holds no lesion.
     """
     path, image = table.root / str(table.frame[MASK][row]), table.path(row)
-    mask: NDArray[np.bool_] = read_image(path).mean(axis=2) > INSIDE
+    mask: NDArray[np.bool_] = read_image(path, max_pixels=max_pixels).mean(axis=2) > INSIDE
     height, width = mask.shape
     expected = image_size(image)
     if (width, height) != expected:

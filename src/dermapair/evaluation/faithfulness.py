@@ -100,7 +100,8 @@ def measure_faithfulness(
     Returns:
         By view `n`, `deletion` and `insertion` with the mean areas of each of `ORDERS` and, as `over`, the
         paired difference of the map to the others, and `randomised` with the mean correlation by level and of
-        `CHANCE`, each with its interval (over lesions: weights and orders are drawn once).
+        `CHANCE`, each with its interval (over lesions: weights and orders are drawn once) and the number `n`
+        of lesions that have one: a constant map has none.
     """
     rng, steps = np.random.default_rng([seed, 15485863]), count(1)
     once = predictor.scorer.predict.model_copy(update={"views": 1})
@@ -222,7 +223,9 @@ def _summary(tested: Sequence[_Tested], groups: NDArray[np.int64]) -> dict[str, 
         "n": len(tested),
         **{c: _curve(tested, c, mean) for c in CURVES},
         "randomised": {
-            level: mean([each.correlations[level] for each in tested]) for level in (*LEVELS, CHANCE)
+            level: mean(values) | {"n": int(np.isfinite(values).sum())}
+            for level in (*LEVELS, CHANCE)
+            for values in ([each.correlations[level] for each in tested],)
         },
     }
 

@@ -31,7 +31,7 @@ from dermapair.types import Box, View
 SCHEMA_VERSION = 1
 OWN = "own"
 """Name of a view's own readout."""
-INTERVAL = {"level": 0.95, "method": "Wilson for hits, else bootstrap over patients or lesions"}
+INTERVAL = {"level": 0.95, "method": "Wilson for hits, else bootstrap; of patients where known, else lesions"}
 
 Figures = dict[str, float]
 Columns = dict[str, Array]
@@ -144,22 +144,30 @@ def _measure(
     rows = {view: of[i][0] for view, of in lesions.images.items() if of[i] and has_mask(table, of[i][0])}
     if not rows:
         return []
-    files = _files(table, lesions, i)
-    try:
-        explanation = predictor.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
-    except ImageError as error:
-        errors.append((lesions.ids[i], str(error)))
-        return []
+    explanation = _explained(predictor, _files(table, lesions, i), lesions.ids[i], errors)
     found = []
     for view, row in rows.items():
+        if explanation is None or view not in explanation.placed:
+            continue
         try:
-            mask = read_mask(table, row)
+            mask = read_mask(table, row, max_pixels=predictor.scorer.data.max_pixels)
         except ImageError as error:
             errors.append((lesions.ids[i], str(error)))
             continue
         predicted = explanation.classes[explanation.predicted(view)]
         found.append(_Measured(i, view, row, predicted, *_figures(explanation, view, mask)))
     return found
+
+
+def _explained(predictor: Predictor, files: Files, lesion: str, errors: Errors) -> Explanation | None:
+    """Return the explanation of the views that can be read, or None; the others go to `errors`."""
+    while files:
+        try:
+            return predictor.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
+        except ImageError as error:
+            errors.append((lesion, str(error)))
+            files = {view: path for view, path in files.items() if str(path) != error.source}
+    return None
 
 
 def _figures(e: Explanation, view: View, mask: Mask) -> tuple[dict[str, Figures], dict[str, Figures]]:
@@ -229,11 +237,15 @@ def _readout(here: Sequence[_Measured], name: str, groups: NDArray[np.int64]) ->
 
 
 def _means(figures: Columns, groups: NDArray[np.int64]) -> dict[str, dict[str, float | None]]:
-    """Return the mean of each figure with its interval; hits are shares where maxima tie."""
+    """Return the mean of each figure with its interval; hits are shares where maxima tie.
+
+    Wilson's interval takes cases for independent, so it counts patients where they are known.
+    """
     result = {key: plain(bootstrap_mean(values, groups=groups)) for key, values in figures.items()}
     hits = figures["pointing_game"]
     if np.isin(hits, (0, 1)).all():
-        result["pointing_game"] = plain(wilson_interval(int(hits.sum()), len(hits)))
+        share, n = float(hits.mean()), len(np.unique(groups))
+        result["pointing_game"] = plain(wilson_interval(round(share * n), n)) | {"value": share}
     return result
 
 

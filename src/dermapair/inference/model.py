@@ -6,6 +6,7 @@ from training.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Final, Literal
@@ -82,6 +83,19 @@ def save_model(folder: Path, network: PairNet, facts: ModelFacts) -> None:
         raise RunError(
             f"{folder}: the model could not be written ({error}); free space on the disk"
         ) from error
+
+
+def weights_digest(folder: Path) -> str:
+    """Return the SHA-256 of a run's weights, which names the network that figures belong to.
+
+    Raises:
+        RunError: the weights are missing.
+    """
+    try:
+        with (folder / "model.safetensors").open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"{folder}: expected a run with model.safetensors ({error}); train one") from error
 
 
 def read_facts(folder: Path) -> ModelFacts:

@@ -8,6 +8,7 @@ the layers after the tap, its first convolution widened to the channels of both 
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +47,9 @@ def he_init(module: nn.Module) -> None:
     """Initialise one layer for ReLU networks (He et al. 2015); batch norm becomes the identity."""
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if isinstance(module, nn.Conv2d) and module.groups > 1:  # each input feeds one group of outputs only
+            with torch.no_grad():
+                module.weight.mul_(math.sqrt(module.groups))
         if module.bias is not None:
             nn.init.zeros_(module.bias)
     elif isinstance(module, nn.BatchNorm2d):

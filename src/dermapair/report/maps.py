@@ -89,7 +89,7 @@ def _drawn(predictor: Predictor, table: CaseTable, row: int, view: View) -> RGBI
     values, box = explanation.to_pixels(view, k), explanation.box(view, k)
     top = float(explanation.top(view)[k])
     image = overlay(explanation.images[view], values, top=top, evidence=box is not None)
-    return outlined(image, read_mask(table, row), box)
+    return outlined(image, read_mask(table, row, max_pixels=predictor.scorer.data.max_pixels), box)
 
 
 def outlined(image: RGBImage, mask: Mask, box: Box | None) -> RGBImage:

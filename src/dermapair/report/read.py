@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dermapair.config import Recipe, load_recipe
 from dermapair.errors import RunError
-from dermapair.inference.model import ModelFacts, read_facts
+from dermapair.inference.model import ModelFacts, read_facts, weights_digest
 from dermapair.training.checkpoint import read_lines
 
 
@@ -90,8 +90,19 @@ def read_run(run: Path, *, manifest: dict[str, Any] | None) -> RunFiles:
         results=_read_json(run / "results.json"),
         predictions=predictions,
         manifest=_read_json(run / "manifest.json") if manifest is None else manifest,
-        maps=_read_json(run / "maps.json") if (run / "maps.json").is_file() else None,
+        maps=_read_maps(run) if (run / "maps.json").is_file() else None,
     )
+
+
+def _read_maps(run: Path) -> dict[str, Any]:
+    """Read `maps.json`, if it is of these weights."""
+    maps = _read_json(run / "maps.json")
+    if maps.get("weights") != weights_digest(run):
+        raise RunError(
+            f"{run / 'maps.json'}: expected maps of this run's weights, got those of another network; "
+            f"measure them again (dermapair explain --data), or delete the file"
+        )
+    return maps
 
 
 def _read_json(path: Path) -> dict[str, Any]:

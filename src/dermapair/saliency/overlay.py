@@ -10,6 +10,8 @@ from dermapair.types import FloatArray, RGBImage
 
 COLOURS = "viridis"
 """Perceptually uniform, and told apart by colour-blind readers (van der Walt & Smith 2015)."""
+ROWS = 256
+"""Rows drawn at a time: a large picture takes little more memory than itself."""
 NO_EVIDENCE = "no positive evidence"
 
 
@@ -25,16 +27,28 @@ def overlay(image: RGBImage, values: FloatArray, *, top: float, evidence: bool =
     Returns:
         (H, W, 3) uint8 RGB. Negative values are drawn as 0. Without evidence the image is grey and says so.
     """
-    seen = ~np.isnan(values)
-    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     if not evidence:
-        return _written(np.asarray(grey, dtype=np.uint8), NO_EVIDENCE)
+        return _written(_grey(image), NO_EVIDENCE)
+    result = np.empty_like(image)
+    for row in range(0, len(image), ROWS):
+        part = slice(row, row + ROWS)
+        result[part] = _mixed(image[part], values[part], top)
+    return result
+
+
+def _grey(image: RGBImage) -> RGBImage:
+    return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB))
+
+
+def _mixed(image: RGBImage, values: FloatArray, top: float) -> RGBImage:
+    """Return some rows of the image with the map over them."""
+    unseen = np.isnan(values)
     share = np.clip(np.nan_to_num(values) / top, 0.0, 1.0).astype(np.float32)
     table = (matplotlib.colormaps[COLOURS](np.arange(256))[:, :3] * 255).astype(np.float32)
     colour = table[np.rint(share * 255).astype(np.uint8)]
     alpha = (0.1 + 0.5 * share)[..., None]
     mixed = (1 - alpha) * image + alpha * colour
-    mixed[~seen] = grey[~seen] * 0.4
+    mixed[unseen] = _grey(image)[unseen] * 0.4
     return np.asarray(np.rint(mixed), dtype=np.uint8)
 
 

@@ -29,7 +29,7 @@ def base(**sections: Any) -> Recipe:
     return tiny_recipe(**{**everything, **sections})
 
 
-CHOICES = Choices(seeds=(0, 1), comparator="tiny", cam_backbone="tiny", ablations=False)
+CHOICES = Choices(seeds=(0, 1), comparator="tiny", cam_backbone="tiny", ablations=())
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_cam_network_like_sole_net_is_not_trained_twice(
 
 
 def test_a_cam_network_is_planned_before_those_that_need_it() -> None:
-    runs = planned(base(), Choices((0, 1), "resnet50", "", ablations=True))
+    runs = planned(base(), Choices((0, 1), "resnet50", "", ablations=("all",)))
     folders = [run.folder for run in runs]
     assert len(set(folders)) == len(folders)
     for i, run in enumerate(runs):
@@ -146,7 +146,7 @@ def test_a_cam_network_is_planned_before_those_that_need_it() -> None:
 @pytest.mark.parametrize(("backbone", "tap"), [("vgg16", "stage4"), ("resnet18", "stage-2")])
 def test_every_ablation_changes_something_and_is_valid(backbone: str, tap: str) -> None:
     start = base(network={"backbone": backbone, "tap": tap})
-    runs = planned(start, Choices((0,), "resnet50", "", ablations=True))
+    runs = planned(start, Choices((0,), "resnet50", "", ablations=("all",)))
     unchanged = {r.network: recipe_of(start, r, maps="m") for r in runs if not r.change}
     changed = [run for run in runs if run.change]
     assert len(changed) >= 8
@@ -223,3 +223,14 @@ def test_an_unknown_grouping_is_asked_for() -> None:
         grouping("csv", ("a", "b"), ("b",), "a")
     with pytest.raises(UsageError, match=r"unknown class 'x'; known: a, b"):
         grouping("csv", ("a", "b"), ("x",), "a")
+
+
+def test_some_ablations_are_chosen_by_how_their_names_begin() -> None:
+    def changes(*begin: str) -> list[str]:
+        return [r.change for r in planned(base(), Choices((0,), "resnet50", "tiny", begin)) if r.change]
+
+    assert changes() == []
+    assert changes("loss", "plain") == ["plain bilinear pooling", "loss l2"]
+    assert len(changes("all")) == 10
+    with pytest.raises(UsageError, match=r"unknown ablation 'lose'; known: alpha 0\.5"):
+        changes("lose")

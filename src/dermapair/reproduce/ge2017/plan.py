@@ -68,13 +68,13 @@ class Choices:
         seeds: trainings of each network of Table 1; all else is trained with the first.
         comparator: backbone of "ResNet" and "ResNet-BP".
         cam_backbone: of the CAM network; "" is the paper's GoogLeNet cut after inception4e.
-        ablations: train those too.
+        ablations: names of the changes that are trained too, or how these begin; ("all",) are all of them.
     """
 
     seeds: tuple[int, ...]
     comparator: str
     cam_backbone: str
-    ablations: bool
+    ablations: tuple[str, ...]
 
 
 def planned(base: Recipe, choices: Choices) -> list[Planned]:
@@ -94,7 +94,17 @@ def planned(base: Recipe, choices: Choices) -> list[Planned]:
         Planned(RESNET, first, resnet),
         Planned(RESNET_BP, first, resnet | {"network.pooling": "bp"} | _PROJECTED),
     ]
-    return result + (_ablations(base, first) if choices.ablations else [])
+    return result + _chosen(_ablations(base, first), choices.ablations)
+
+
+def _chosen(every: list[Planned], begin: tuple[str, ...]) -> list[Planned]:
+    """Return the ablations whose names begin so."""
+    if begin == ("all",):
+        return every
+    for word in begin:
+        if not any(run.change.startswith(word) for run in every):
+            raise UsageError(unknown_choice("ablation", word, [run.change for run in every]))
+    return [run for run in every if run.change.startswith(begin)]
 
 
 _PLAIN = {SOLE: "sole", SHARE: "share", TRIPLE: "triple"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from dermapair.models.cam import CLASS_RULES, cell_weights, class_maps, normalised, on_grid
 from dermapair.models.poolings import POOLINGS, bilinear
@@ -46,6 +47,17 @@ def test_saliency_at_one_cell_is_the_outer_product_there() -> None:
     one[:, 2, 3] = 1
     f = features()[:, :, 2, 3]
     torch.testing.assert_close(bilinear(features(), one), torch.einsum("nd,ne->nde", f, f))
+
+
+def test_memory_grows_with_channels_squared_and_not_with_cells_times_that() -> None:
+    def allocated(d: int, side: int) -> int:
+        f, a = torch.rand(2, d, side, side), torch.rand(2, side, side)
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+            bilinear(f, a)
+        return sum(max(0, event.self_cpu_memory_usage) for event in seen.key_averages())
+
+    for d, side in ((64, 14), (128, 14), (64, 28)):
+        assert 4 * 2 * d * d <= allocated(d, side) <= 4 * 2 * (d * d + d * side**2) + 1024
 
 
 def test_the_product_is_symmetric_and_positive_semi_definite() -> None:

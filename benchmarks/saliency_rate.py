@@ -118,7 +118,7 @@ def main() -> None:
     parser.add_argument("--input", type=int, default=224)
     parser.add_argument("--channels", type=int, default=512)
     parser.add_argument(
-        "--images", type=int, default=8, help="of CAM-BP; outer products take 0.2 GB for each"
+        "--images", type=int, default=8, help="of CAM-BP; outer products take 0.4 GB for each"
     )
     parser.add_argument("--rounds", type=int, default=7)
     arguments = parser.parse_args()

@@ -65,7 +65,7 @@ class TableError(UsageError):
 
 
 class LeakError(TableError):
-    """One group (patient or lesion) lies in more than one split."""
+    """One group (patient or lesion) lies in more than one split, or another run has learned it."""
 
 
 class MissingFilesError(UsageError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,8 @@ import torch
 from PIL import Image
 
 import dermapair
+from cli.conftest import Command
 from data.adapters.fake_isic2017_masks import write_isic2017_masks
-from dermapair.cli import main as program
 from dermapair.data.adapters import import_cases
 from dermapair.data.cases import read_cases, write_cases
 from dermapair.errors import ImageError, UsageError
@@ -30,11 +29,6 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return save_tiny_run(tmp_path / "run")
-
-
-@pytest.fixture
 def pair(tmp_path: Path) -> dict[str, Path]:
     rng = np.random.default_rng(0)
     files = {}
@@ -45,19 +39,10 @@ def pair(tmp_path: Path) -> dict[str, Path]:
     return files
 
 
-def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int:
-    monkeypatch.setattr(sys, "argv", ["dermapair", "explain", *map(str, arguments)])
-    with pytest.raises(SystemExit) as ended:
-        program.main()
-    return int(ended.value.code or 0)
-
-
-def test_the_files_of_an_explanation(
-    run: Path, pair: dict[str, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_files_of_an_explanation(run: Path, pair: dict[str, Path], command: Command) -> None:
     out = run.parent / "why"
     views = [part for view, path in pair.items() for part in (f"--{view}", path)]
-    assert command(monkeypatch, run, *views, "--out", out) == 0
+    assert command("explain", run, *views, "--out", out) == 0
     content = json.loads((out / "explanation.json").read_text())
     assert content["classes"] == list(CLASSES)
     assert set(content["probabilities"]) == {"clinical", "dermoscopic", "cross", "both"}
@@ -74,11 +59,11 @@ def test_the_files_of_an_explanation(
 
 @pytest.mark.parametrize("readout", ["cross", "both"])
 def test_another_readout_is_explained_in_both_views(
-    run: Path, pair: dict[str, Path], readout: str, monkeypatch: pytest.MonkeyPatch
+    run: Path, pair: dict[str, Path], readout: str, command: Command
 ) -> None:
     out = run.parent / "why"
     views = [part for view, path in pair.items() for part in (f"--{view}", path)]
-    assert command(monkeypatch, run, *views, "--out", out, "--readout", readout) == 0
+    assert command("explain", run, *views, "--out", out, "--readout", readout) == 0
     content = json.loads((out / "explanation.json").read_text())
     for view in pair:
         assert (content["views"][view]["explains"], content["views"][view]["method"]) == (readout, "grad-cam")
@@ -169,10 +154,10 @@ def test_wrong_use_is_one_sentence(
     run: Path,
     arguments: tuple[str, ...],
     message: str,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command(monkeypatch, run, *arguments, "--out", run.parent / "why") != 0
+    assert command("explain", run, *arguments, "--out", run.parent / "why") != 0
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error
     assert not (run.parent / "why").exists()
@@ -189,14 +174,14 @@ def test_with_data_the_maps_are_measured_and_the_worst_and_best_drawn(
     run: Path,
     masked: Path,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     out = tmp_path / "why"
-    assert command(monkeypatch, run, "--data", masked, "--out", out) == 2
+    assert command("explain", run, "--data", masked, "--out", out) == 2
     assert "split 'test' has no lesion" in capsys.readouterr().err, "the part that training has not seen"
     assert (
-        command(monkeypatch, run, "--data", masked, "--split", "all", "--faithful", 1, "--out", out, "--json")
+        command("explain", run, "--data", masked, "--split", "all", "--faithful", 1, "--out", out, "--json")
         == 0
     )
     content = json.loads((out / "maps.json").read_text())
@@ -235,9 +220,9 @@ def test_maps_without_evidence_are_drawn_grey_and_have_no_box(
 
 
 def test_a_split_of_the_case_folder_is_measured_alone(
-    run: Path, masked: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Path, masked: Path, tmp_path: Path, command: Command
 ) -> None:
-    assert command(monkeypatch, run, "--data", masked, "--split", "val", "--out", tmp_path / "why") == 0
+    assert command("explain", run, "--data", masked, "--split", "val", "--out", tmp_path / "why") == 0
     content = json.loads((tmp_path / "why" / "maps.json").read_text())
     assert (content["n_lesions"], content["split"], content["faithfulness"]) == (1, "val", {})
 
@@ -255,9 +240,9 @@ def test_data_and_images_exclude_each_other(
     run: Path,
     arguments: tuple[str, ...],
     message: str,
-    monkeypatch: pytest.MonkeyPatch,
+    command: Command,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert command(monkeypatch, run, *arguments, "--out", run.parent / "why") == 2
+    assert command("explain", run, *arguments, "--out", run.parent / "why") == 2
     error = capsys.readouterr().err
     assert message in error and "Traceback" not in error and error.count("\n") == 1

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,41 +12,17 @@ import pytest
 from PIL import Image
 
 import dermapair
-from dermapair.cli import main as program
 from dermapair.data.cases import read_cases
 from imaging.corpus import make_corpus
 from inference.runs import CLASSES, save_tiny_run
-from training.phantoms import phantom_cases, register_tiny
+from training.phantoms import register_tiny
 
 HEADER = ["lesion_id", "readout", *CLASSES]
-
-
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom_cases(tmp_path_factory)
 
 
 @pytest.fixture(autouse=True)
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     register_tiny(monkeypatch)
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return save_tiny_run(tmp_path / "run")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch) -> object:
-    """Run the program and return its exit code."""
-
-    def call(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["dermapair", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            program.main()
-        return int(ended.value.code or 0)
-
-    return call
 
 
 def rows_of(path: Path) -> list[list[str]]:

@@ -3,36 +3,21 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from dermapair.cli import main as program
 from dermapair.cli.train import epoch_line
 from dermapair.config import to_toml
 from dermapair.reproduce import experiment
-from training.phantoms import phantom_cases, register_tiny, tiny_recipe
+from training.phantoms import register_tiny, tiny_recipe
 
 
-@pytest.fixture(scope="module")
-def cases(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return phantom_cases(tmp_path_factory)
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch):
-    """Run the program and return its exit code; the report's page is left to its own tests."""
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report's page is left to its own tests."""
     register_tiny(monkeypatch)
     monkeypatch.setattr(experiment, "write_report", lambda run, **_: run / "report.html")
-
-    def call(*arguments: object) -> int:
-        monkeypatch.setattr(sys, "argv", ["dermapair", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            program.main()
-        return int(ended.value.code or 0)
-
-    return call
 
 
 @pytest.fixture

@@ -40,6 +40,13 @@ def test_a_mask_has_the_size_of_the_upright_image(tmp_path: Path) -> None:
         read_mask(cases, 0)
 
 
+def test_image_and_mask_obey_the_limit_of_pixels(tmp_path: Path) -> None:
+    cases = one_case(tmp_path, np.full((3, 5), 255, dtype=np.uint8))
+    assert read_mask(cases, 0, max_pixels=15).all()
+    with pytest.raises(ImageError, match="expected at most 14 pixels, got 5 x 3"):
+        read_mask(cases, 0, max_pixels=14)
+
+
 def test_a_mask_without_a_lesion_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"masks/a\.png: expected a lesion"):
         read_mask(one_case(tmp_path, np.zeros((3, 5), dtype=np.uint8)), 0)

@@ -234,3 +234,14 @@ def test_folds_part_no_group(drawn: tuple[CaseTable, list[tuple[int, int]]], fol
 def test_a_fold_that_is_none_is_refused(fold: Fold) -> None:
     with pytest.raises(UsageError, match=r"expected at least 2 folds and one of them from 0 on, got fold"):
         split_cases(lesions(30), val=0.2, test=0, seed=0, fold=fold)
+
+
+def test_folds_are_refused_where_official_splits_would_stand_or_groups_are_too_few() -> None:
+    rows = [row(f"i{i}", official_split="test" if i < 3 else None) for i in range(30)]
+    with pytest.raises(UsageError, match=r"got 3 images with one; --force gives them up"):
+        split_cases(table(rows), val=0.2, test=0, seed=0, fold=Fold(0, 3))
+    assert (
+        shares(split_cases(table(rows), val=0.2, test=0, seed=0, fold=Fold(0, 3), force=True))["test"] == 10
+    )
+    with pytest.raises(UsageError, match="10 groups are too few"):
+        split_cases(lesions(10), val=0.2, test=0, seed=0, fold=Fold(0, 20))

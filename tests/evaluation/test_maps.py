@@ -15,6 +15,7 @@ from dermapair.data.cases import read_cases
 from dermapair.data.masks import read_mask
 from dermapair.errors import UsageError
 from dermapair.evaluation.maps import measure_maps
+from dermapair.inference.model import weights_digest
 from dermapair.inference.predictor import load
 from dermapair.metrics.saliency import box_iou, mass_inside, pointing_game
 from evaluation.dark import dark_predictor, dark_squares
@@ -103,7 +104,10 @@ def test_a_view_that_cannot_be_read_does_not_cost_the_other(tmp_path: Path, case
     broken = table.frame["path"].to_list()
     broken[both] = "nowhere.png"
     frame = table.frame.with_columns(pl.Series("path", broken))
-    measured = measure_maps(predictor, replace(table, frame=frame), split=None)
+    broken_table = replace(table, frame=frame.filter(pl.col("lesion_id") == lesion))
+    measured = measure_maps(predictor, broken_table, faithful=1)
+    assert {view: f["n"] for view, f in measured["faithfulness"].items()} == {"clinical": 1}
+    assert measured["weights"] == weights_digest(tmp_path / "run")
     assert [name for name, _ in measured["errors"]] == [lesion]
     assert {row["view"] for row in measured["lesions"] if row["lesion_id"] == lesion} == {"clinical"}
 

@@ -233,6 +233,13 @@ def test_wilson_interval_of_eight_in_ten() -> None:
     assert (interval.low, interval.high) == pytest.approx((0.4902, 0.9433), abs=1e-4)
 
 
+def test_wilson_interval_of_a_share_of_patients_that_is_no_whole_number() -> None:
+    interval = wilson_interval(9.5, 10)
+    assert interval.value == 0.95
+    whole = [wilson_interval(k, 10) for k in (9, 10)]
+    assert whole[0].low < interval.low < whole[1].low and whole[0].high < interval.high < 1
+
+
 def test_wilson_interval_of_all_and_of_none() -> None:
     assert (wilson_interval(5, 5).high, wilson_interval(0, 5).low) == (1.0, 0.0)
     assert np.isnan([wilson_interval(0, 0).value, wilson_interval(0, 0).low]).all()

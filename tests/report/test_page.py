@@ -264,6 +264,10 @@ def test_the_commands_name_the_run_s_own_split_and_size(page):
             ["import phantom - --lesions 72 --seed 4 --size 128 --out", "--seed 5\n"],
         ),
         (
+            {"split": {"val": 0.2, "test": 1 / 3, "seed": 5, "folds": 3, "fold": 1}},
+            ["--val 0.2 --folds 3 --fold 1 --seed 5\n"],
+        ),
+        (
             {"adapter": "milk10k", "split": {"val": 0.2, "test": 0.3, "seed": 5, "force": True,
              "duplicates": False}},
             ["import milk10k ROOT --out", "--seed 5 --force --no-duplicates\n"],

@@ -24,6 +24,7 @@ from dermapair.errors import LeakError, RunError, TableError
 from dermapair.inference.scores import concatenate, read_scores
 from dermapair.reproduce import experiment
 from dermapair.reproduce.experiment import run_experiment
+from dermapair.reproduce.held_out import with_cam_source
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
 READOUTS = {"clinical", "dermoscopic", "cross", "both"}
@@ -66,7 +67,7 @@ def test_a_run_has_all_its_files_and_the_manifest_last(done: tuple[Path, Any]) -
     files = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
     assert set(files) == {
         *("recipe.toml", "model.safetensors", "model.json", "journal.jsonl", "predictions.parquet"),
-        *("results.json", "report.html", "checkpoints", "manifest.json"),
+        *("results.json", "lesions.parquet", "report.html", "checkpoints", "manifest.json"),
     }
     assert max(files, key=lambda name: files[name]) == "manifest.json"
 
@@ -216,16 +217,52 @@ def test_a_cam_network_travels_with_the_run_that_uses_it(cases: Path, tmp_path: 
     np.testing.assert_allclose(written[1], again.probabilities["both"], atol=1e-6)
 
 
-def test_a_cam_network_that_has_learned_what_is_to_be_tested_is_refused(cases: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "ours", "refused"),
+    [("train", "val", True), ("train", "test", True), ("val", "test", True), ("val", "val", False)],
+)
+@pytest.mark.parametrize("column", ["lesion_id", "patient_id"])
+def test_a_cam_network_that_has_learned_what_is_to_be_tested_is_refused(
+    cases: Path, tmp_path: Path, theirs: str, ours: str, refused: bool, column: str
+) -> None:
+    table = read_cases(cases)
+    (tmp_path / "maps").mkdir()
+    (tmp_path / "maps" / "manifest.json").write_text("{}")
+    mine = table.frame.filter(split=ours)["lesion_id"][0]
+    shared = (
+        {"lesion_id": mine, "patient_id": None}
+        if column == "lesion_id"
+        else {"lesion_id": "x", "patient_id": "P"}
+    )
+    if column == "patient_id":
+        patients = pl.when(pl.col("lesion_id") == mine).then(pl.lit("P")).alias("patient_id")
+        table = replace(table, frame=table.frame.with_columns(patients))
+    other = pl.DataFrame({**shared, "split": theirs}, schema_overrides={"patient_id": pl.String})
+    other.write_parquet(tmp_path / "maps" / "lesions.parquet")
+    weighted = recipe(network={"pooling": "cam_bp", "cam_source": str(tmp_path / "maps")})
+    if not refused:
+        assert with_cam_source(weighted, table).network.cam_source == str(tmp_path / "maps")
+        return
+    with pytest.raises(
+        LeakError, match=rf"held out our {ours} part, got one that has learned 1 of its {column}, '"
+    ):
+        with_cam_source(weighted, table)
+
+
+def test_a_cam_network_of_another_split_is_refused_before_anything_is_trained(
+    cases: Path, tmp_path: Path
+) -> None:
     table, source = read_cases(cases), tmp_path / "maps"
     run_experiment(recipe(network={"kind": "share"}, train={"epochs": 1}), table, source, accelerator="cpu")
-    other = split_cases(table, val=0.25, test=0.25, seed=5)
     weighted = recipe(network={"pooling": "cam_bp", "cam_source": str(source)})
-    with pytest.raises(
-        LeakError, match=r"held out the lesions of our val part, got one that may have learned"
-    ):
-        run_experiment(weighted, other, tmp_path / "run", accelerator="cpu")
+    with pytest.raises(LeakError, match="got one that has learned"):
+        run_experiment(
+            weighted, split_cases(table, val=0.25, test=0.25, seed=5), tmp_path / "run", accelerator="cpu"
+        )
     assert not (tmp_path / "run").exists()
+    (source / "lesions.parquet").unlink()
+    with pytest.raises(RunError, match=r"lesions\.parquet: expected the lesions of a CAM network's run"):
+        run_experiment(weighted, table, tmp_path / "run", accelerator="cpu")
 
 
 def test_the_heads_of_a_networks_own_maps_are_trained_and_in_the_journal(cases: Path, tmp_path: Path) -> None:

@@ -137,6 +137,14 @@ def test_the_box_is_that_of_the_largest_region() -> None:
     assert x0 > 32 and x1 == 64
 
 
+def test_a_tall_overlay_is_that_of_its_parts() -> None:
+    rng = np.random.default_rng(0)
+    image, values = rng.integers(0, 256, (700, 5, 3), dtype=np.uint8), rng.random((700, 5))
+    drawn = overlay(image, values, top=1.0)
+    parts = [overlay(image[rows], values[rows], top=1.0) for rows in (slice(0, 100), slice(100, 700))]
+    np.testing.assert_array_equal(drawn, np.concatenate(parts))
+
+
 def test_an_overlay_has_the_size_of_the_image_and_is_dark_where_nothing_was_seen() -> None:
     image = np.full((30, 40, 3), 200, dtype=np.uint8)
     values = np.full((30, 40), np.nan)

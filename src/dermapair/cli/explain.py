@@ -63,7 +63,6 @@ def _measure(
     """Measure the maps of a case folder, write them and say the figures."""
     from dermapair.data.cases import read_cases
     from dermapair.evaluation.maps import measure_maps
-    from dermapair.inference.model import weights_digest
     from dermapair.inference.predictor import load
     from dermapair.report.maps import write_maps
 
@@ -79,7 +78,7 @@ def _measure(
             faithful=faithful,
             progress=tick,
         )
-    written = write_maps(predictor, table, measured | {"weights": weights_digest(run)}, out)
+    written = write_maps(predictor, table, measured, out)
     for lesion, reason in written["errors"]:
         say(f"cannot explain {lesion}: {reason}")
     say(f"{out / 'maps.json'}: {written['n_lesions']} lesions, {len(written['drawn'])} images drawn")

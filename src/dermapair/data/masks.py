@@ -33,7 +33,7 @@ def read_mask(table: CaseTable, row: int, *, max_pixels: int = DEFAULT_MAX_PIXEL
     path, image = table.root / str(table.frame[MASK][row]), table.path(row)
     mask: NDArray[np.bool_] = read_image(path, max_pixels=max_pixels).mean(axis=2) > INSIDE
     height, width = mask.shape
-    expected = image_size(image)
+    expected = image_size(image, max_pixels=max_pixels)
     if (width, height) != expected:
         raise ImageError(
             path,

@@ -68,6 +68,11 @@ def split_cases(
     fixed = frame.with_columns(official.alias("split"))["split"]
     if not fixed.has_nulls():
         raise UsageError("every image has an official split; --force replaces it by a random one")
+    if fold and fixed.drop_nulls().len():
+        raise UsageError(
+            f"expected no official splits where folds share out every lesion, got {fixed.drop_nulls().len()} "
+            f"images with one; --force gives them up"
+        )
     groups = group_rows(frame, duplicates or ())
     of_group = _fixed_by_group(groups, fixed)
     free = np.array([group for group in np.unique(groups) if group not in of_group], dtype=np.int64)
@@ -149,7 +154,7 @@ def _draw(
         if share == 0 or not len(rest):
             continue
         n_part = math.ceil(share * len(rest))
-        if n_part >= len(rest):
+        if n_part >= len(rest) or (fold and fold.folds > len(free)):
             raise UsageError(f"{len(free)} groups are too few for val {val} and test {test}; add lesions")
         if name == "test" and fold:
             kept, part = _fold(rest_strata, fold, seed=seed)

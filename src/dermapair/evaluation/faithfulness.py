@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from dermapair.data.lesions import Batch
 from dermapair.errors import ImageError
 from dermapair.evaluation.evaluate import plain
+from dermapair.inference.explanation import Explanation
 from dermapair.inference.forward import Scorer
 from dermapair.inference.predictor import Predictor
 from dermapair.inference.scores import Array
@@ -108,10 +109,9 @@ def measure_faithfulness(
     predictor = replace(predictor, scorer=replace(predictor.scorer, predict=once))
     found: list[_Tested] = []
     for i, (lesion, files) in enumerate(lesions.items()):
-        try:
-            found += _test(predictor, files, i, rng)
-        except ImageError as error:
-            errors.append((lesion, str(error)))
+        explanation = explained(predictor, files, lesion, errors)
+        if explanation is not None:
+            found += _test(predictor, explanation, files, i, rng)
         progress(next(steps))
     names = list(lesions)
     for level, other in _randomised(predictor, seed=seed) if found else ():
@@ -124,11 +124,23 @@ def measure_faithfulness(
     return {view: _summary(tested, groups) for view, tested in by_view.items() if tested}
 
 
-def _test(predictor: Predictor, files: Files, i: int, rng: np.random.Generator) -> list[_Tested]:
+def explained(predictor: Predictor, files: Files, lesion: str, errors: Errors) -> Explanation | None:
+    """Return the explanation of the views that can be read, or None; the others go to `errors`."""
+    while files:
+        try:
+            return predictor.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
+        except ImageError as error:
+            errors.append((lesion, str(error)))
+            files = {view: path for view, path in files.items() if str(path) != error.source}
+    return None
+
+
+def _test(
+    predictor: Predictor, explanation: Explanation, files: Files, i: int, rng: np.random.Generator
+) -> list[_Tested]:
     """Return the curves of one lesion's views; correlations are still to come."""
-    clinical, dermoscopic = files.get("clinical"), files.get("dermoscopic")
-    explanation = predictor.explain(clinical=clinical, dermoscopic=dermoscopic)
-    inputs = predictor.inputs(clinical=clinical, dermoscopic=dermoscopic)
+    there = {view: files[view] for view in explanation.placed}
+    inputs = predictor.inputs(clinical=there.get("clinical"), dermoscopic=there.get("dermoscopic"))
     scorer = predictor.scorer
     result = []
     for view, placed in explanation.placed.items():
@@ -206,6 +218,7 @@ def _last_half(units: Sequence[torch.nn.Module]) -> list[torch.nn.Module]:
 
 def _compare(other: Predictor, files: Files, level: str, tested: Sequence[_Tested]) -> None:
     """Note how alike the maps of another network are, for each view of one lesion."""
+    files = {each.view: files[each.view] for each in tested}
     explanation = other.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
     for each in tested:
         other_cells = explanation.maps_for(each.view)[each.view][each.k]

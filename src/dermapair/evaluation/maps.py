@@ -20,8 +20,9 @@ from dermapair.data.lesions import Lesions
 from dermapair.data.masks import has_mask, read_mask
 from dermapair.errors import ImageError, UsageError
 from dermapair.evaluation.evaluate import plain
-from dermapair.evaluation.faithfulness import LEVELS, Errors, Files, measure_faithfulness
+from dermapair.evaluation.faithfulness import LEVELS, Errors, Files, explained, measure_faithfulness
 from dermapair.inference.explanation import Explanation
+from dermapair.inference.model import weights_digest
 from dermapair.inference.predictor import Predictor
 from dermapair.inference.scores import Array
 from dermapair.metrics.bootstrap import bootstrap_mean, wilson_interval
@@ -71,7 +72,8 @@ def measure_maps(
         progress: called with (steps done, steps in all).
 
     Returns:
-        What `maps.json` holds: plain values, None where not defined. `views`, by view: the figures of each
+        What `maps.json` holds: plain values, None where not defined. `weights`: SHA-256 of the run's weights.
+        `views`, by view: the figures of each
         readout ("own" is the view's own, "cross" and "both" where the lesion has both views) and those of
         `baselines`: "chance" is a constant map, whose box is all that the network saw, "middle" the pixel in
         the middle and the box of half the width and height there. `over` is the difference to them, paired.
@@ -103,6 +105,7 @@ def measure_maps(
     views = {view: _view(found, lesions, view) for view in predictor.scorer.network.views}
     return {
         "schema_version": SCHEMA_VERSION,
+        "weights": weights_digest(predictor.run),
         "adapter": table.manifest.get("adapter"),
         "split": split or "all",
         "seed": seed,
@@ -144,7 +147,7 @@ def _measure(
     rows = {view: of[i][0] for view, of in lesions.images.items() if of[i] and has_mask(table, of[i][0])}
     if not rows:
         return []
-    explanation = _explained(predictor, _files(table, lesions, i), lesions.ids[i], errors)
+    explanation = explained(predictor, _files(table, lesions, i), lesions.ids[i], errors)
     found = []
     for view, row in rows.items():
         if explanation is None or view not in explanation.placed:
@@ -157,17 +160,6 @@ def _measure(
         predicted = explanation.classes[explanation.predicted(view)]
         found.append(_Measured(i, view, row, predicted, *_figures(explanation, view, mask)))
     return found
-
-
-def _explained(predictor: Predictor, files: Files, lesion: str, errors: Errors) -> Explanation | None:
-    """Return the explanation of the views that can be read, or None; the others go to `errors`."""
-    while files:
-        try:
-            return predictor.explain(clinical=files.get("clinical"), dermoscopic=files.get("dermoscopic"))
-        except ImageError as error:
-            errors.append((lesion, str(error)))
-            files = {view: path for view, path in files.items() if str(path) != error.source}
-    return None
 
 
 def _figures(e: Explanation, view: View, mask: Mask) -> tuple[dict[str, Figures], dict[str, Figures]]:
@@ -245,7 +237,7 @@ def _means(figures: Columns, groups: NDArray[np.int64]) -> dict[str, dict[str, f
     hits = figures["pointing_game"]
     if np.isin(hits, (0, 1)).all():
         share, n = float(hits.mean()), len(np.unique(groups))
-        result["pointing_game"] = plain(wilson_interval(round(share * n), n)) | {"value": share}
+        result["pointing_game"] = plain(wilson_interval(min(share * n, n), n))
     return result
 
 

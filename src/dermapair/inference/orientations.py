@@ -38,4 +38,3 @@ def _orientations(views: int) -> tuple[Orientation, ...]:
 
 ORIENTATIONS = {views: _orientations(views) for views in (1, 2, 4, 8)}
 """predict.views -> as is; mirrored too; quarter turns; both. The first is always the image as it is."""
-UPRIGHT = ORIENTATIONS[1][0]

@@ -61,12 +61,14 @@ class Predictor:
     Attributes:
         scorer: network and preprocessing.
         facts: what `model.json` says.
+        run: its folder.
         auto_precision: measure the precision before a long prediction.
         grids: where the cells of maps lie, by stage; filled when asked for.
     """
 
     scorer: Scorer
     facts: ModelFacts
+    run: Path
     auto_precision: bool = False
     grids: dict[int, Grid] = field(default_factory=dict, compare=False, repr=False)
 
@@ -274,4 +276,4 @@ def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> P
         device = "cuda" if torch.cuda.is_available() else "cpu"
     where = _device(device)
     scorer, facts = load_model(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
-    return Predictor(scorer, facts, auto_precision=precision == "auto")
+    return Predictor(scorer, facts, Path(run), auto_precision=precision == "auto")

@@ -10,6 +10,7 @@ The intervals hold for new cases, not for another training run: the seed's sprea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -228,17 +229,21 @@ def _p_value(samples: Floats) -> float:
 # --- exact and closed forms ---
 
 
-def wilson_interval(successes: int, n: int, *, level: float = 0.95) -> Interval:
+def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
     """Wilson score interval (1927) of a share, for example a recall; NaN for n = 0.
 
-    It takes the n cases for independent: with several lesions of a patient it is too narrow.
+    It takes the n cases for independent: with several lesions of a patient it is too narrow, and n should be
+    the number of patients, `successes` the share of hits times n.
     """
     if not 0 <= successes <= n:
         raise UsageError(f"expected 0 <= successes <= n, got {successes} of {n}; count again")
     if n == 0:
         return Interval(np.nan, np.nan, np.nan)
-    ci = stats.binomtest(successes, n).proportion_ci(level, method="wilson")
-    return Interval(successes / n, float(ci.low), float(ci.high))
+    share, z = successes / n, float(stats.norm.ppf((1 + level) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    low, high = middle - half, middle + half
+    return Interval(share, 0.0 if successes == 0 else low, 1.0 if successes == n else high)
 
 
 def mcnemar_exact(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike) -> float:

@@ -140,12 +140,10 @@ def _curves(files: RunFiles) -> list[tuple[str, Markup]]:
 
 
 def _recipe(files: RunFiles) -> str:
-    """Return the recipe as TOML; a path of weights is cut down to the file's name."""
+    """Return the recipe as TOML; paths are cut down to their last part."""
     network = files.recipe.network
-    weights = wording.without_folders(network.weights)
-    return to_toml(
-        files.recipe.model_copy(update={"network": network.model_copy(update={"weights": weights})})
-    )
+    names = {key: wording.without_folders(getattr(network, key)) for key in ("weights", "cam_source")}
+    return to_toml(files.recipe.model_copy(update={"network": network.model_copy(update=names)}))
 
 
 def _commands(files: RunFiles) -> list[str]:
@@ -173,4 +171,5 @@ def _split(how: dict[str, Any]) -> str:
     """Return the options of a split; older runs do not say `force` and `duplicates`."""
     force = " --force" if how.get("force") else ""
     duplicates = "" if how.get("duplicates", True) else " --no-duplicates"
-    return f"--val {how['val']} --test {how['test']} --seed {how['seed']}{force}{duplicates}"
+    test = f"--folds {how['folds']} --fold {how['fold']}" if "folds" in how else f"--test {how['test']}"
+    return f"--val {how['val']} {test} --seed {how['seed']}{force}{duplicates}"

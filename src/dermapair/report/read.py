@@ -98,9 +98,10 @@ def _read_maps(run: Path) -> dict[str, Any]:
     """Read `maps.json`, if it is of these weights."""
     maps = _read_json(run / "maps.json")
     if maps.get("weights") != weights_digest(run):
+        got = "those of another network" if "weights" in maps else "a file that does not name its weights"
         raise RunError(
-            f"{run / 'maps.json'}: expected maps of this run's weights, got those of another network; "
-            f"measure them again (dermapair explain --data), or delete the file"
+            f"{run / 'maps.json'}: expected maps of this run's weights, got {got}; measure them again "
+            f"(dermapair explain --data), or delete the file"
         )
     return maps
 

@@ -26,7 +26,7 @@ from dermapair.evaluation import evaluate, truth_of
 from dermapair.inference.model import ModelFacts, cam_facts, save_model
 from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
-from dermapair.reproduce.held_out import with_cam_source
+from dermapair.reproduce.held_out import with_cam_source, write_lesions
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
@@ -71,7 +71,7 @@ def run_experiment(
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
     parts = _parts(recipe, table)
-    recipe = with_cam_source(recipe, table, parts)
+    recipe = with_cam_source(recipe, table)
     data, left_out = _training_data(recipe, table, parts)
     if strict and left_out["unreadable_images"]:
         raise _unreadable(left_out["unreadable_images"])
@@ -99,6 +99,7 @@ def run_experiment(
     results = _predict_and_evaluate(trained, parts, data, table, out)
     epochs = read_lines(out / "journal.jsonl")  # all of them, also those before a kill
     seconds = sum(line["train_s"] + line["val_s"] for line in epochs) + time.perf_counter() - trained_at
+    write_lesions(table, out)
     manifest = _manifest(trained, data, table, left_out, seconds=seconds)
     write_report(out, manifest=manifest)
     write_whole(out / "manifest.json", _json(manifest))
@@ -163,19 +164,17 @@ def _fitted(trained: Trained, data: TrainingData) -> Trained:
 def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     """Return what `model.json` says."""
     recipe, task = trained.recipe, data.task
-    source = Path(recipe.network.cam_source).name  # its weights are in the file, the rest is the user's own
-    started = (
-        "random weights"
-        if recipe.network.weights == "none"
-        else f"ImageNet weights ({recipe.network.weights})"
-    )
+    weights, source = (Path(getattr(recipe.network, key)).name for key in ("weights", "cam_source"))
+    names = {"weights": weights}  # folders are the user's own; what was in them is in the file
+    names |= {} if recipe.network.cam_source == "self" else {"cam_source": f"run {source}"}
+    started = "random weights" if weights == "none" else f"ImageNet weights ({weights})"
     return ModelFacts(
         recipe=recipe.name,
         task=task.name,
         classes=task.classes,
         class_of=task.class_of,
         diagnoses=task.diagnoses,
-        network=recipe.network.model_copy(update={"cam_source": source}),
+        network=recipe.network.model_copy(update=names),
         data=recipe.data,
         predict=recipe.predict,
         combine_weights=dict(trained.scorer.weights),

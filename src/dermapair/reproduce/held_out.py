@@ -2,44 +2,63 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
+
+import polars as pl
 
 from dermapair.config import Recipe
 from dermapair.data.cases import CaseTable
-from dermapair.data.lesions import Lesions
-from dermapair.errors import LeakError
-from dermapair.report.read import read_run
+from dermapair.errors import LeakError, RunError
+
+LESIONS = "lesions.parquet"
+"""File of a run: `lesion_id`, `patient_id` and `split` of its case table."""
+LEARNED = {"val": ["train"], "test": ["train", "val"]}
+"""Our split -> parts of the other run that it must not share; validation chose that run's epoch."""
 
 
-def with_cam_source(recipe: Recipe, table: CaseTable, parts: Mapping[str, Lesions]) -> Recipe:
+def write_lesions(table: CaseTable, out: Path) -> None:
+    """Write which lesions a run has trained on and held out."""
+    table.frame.select("lesion_id", "patient_id", "split").unique(maintain_order=True).write_parquet(
+        out / LESIONS
+    )
+
+
+def with_cam_source(recipe: Recipe, table: CaseTable) -> Recipe:
     """Return the recipe with an absolute `network.cam_source`, if that run has held out what this one will.
+
+    Lesions and patients are compared by their ids.
 
     Args:
         recipe: the experiment.
         table: its cases.
-        parts: by split, their lesions.
 
     Raises:
-        RunError: the run is unfinished or damaged.
-        LeakError: it was trained on the same set, and has not held out every lesion of our validation and
-            test parts.
+        RunError: the run is unfinished, or does not say what it was trained on.
+        LeakError: it has learned a lesion or patient of our validation or test part.
     """
     if recipe.network.pooling != "cam_bp" or recipe.network.cam_source == "self":
         return recipe
     source = Path(recipe.network.cam_source).resolve()
-    run = read_run(source, manifest=None)
-    if run.manifest["data"]["adapter"] == table.manifest.get("adapter"):
-        held_out = set(run.predictions["lesion_id"].unique())
-        for split in ("val", "test"):
-            learned = (
-                [lesion for lesion in parts[split].ids if lesion not in held_out] if split in parts else []
-            )
-            if learned:
+    if not (source / "manifest.json").is_file():
+        raise RunError(f"{source}: expected a finished run with manifest.json; train it to the end")
+    try:
+        theirs = pl.read_parquet(source / LESIONS)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise RunError(
+            f"{source / LESIONS}: expected the lesions of a CAM network's run ({error}); train it again"
+        ) from error
+    for split, parts in LEARNED.items():
+        ours, learned = (
+            table.frame.filter(pl.col("split") == split),
+            theirs.filter(pl.col("split").is_in(parts)),
+        )
+        for column in ("lesion_id", "patient_id"):
+            both = ours[column].drop_nulls().unique(maintain_order=True)
+            both = both.filter(both.is_in(learned[column].drop_nulls().implode()))
+            if len(both):
                 raise LeakError(
-                    f"{source}: expected a CAM network that has held out the lesions of our {split} part, "
-                    f"got one that may have learned {len(learned)} of them, {learned[0]!r} the first; train "
-                    f"it on this split"
+                    f"{source}: expected a CAM network that has held out our {split} part, got one that has "
+                    f"learned {len(both)} of its {column}, {both[0]!r} the first; train it on this split"
                 )
     network = recipe.network.model_copy(update={"cam_source": str(source)})
     return recipe.model_copy(update={"network": network})

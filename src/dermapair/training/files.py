@@ -40,13 +40,19 @@ def check_recipe(out: Path, recipe: Recipe) -> None:
     Raises:
         RunError: naming the first key that differs.
     """
-    before = load_recipe(out / "recipe.toml")
+    before, recipe = (_moved(each) for each in (load_recipe(out / "recipe.toml"), recipe))
     if recipe.train.precision == "auto":
         recipe = with_precision(recipe, before.train.precision)
     if before != recipe:
         raise RunError(
             f"{out}: was started with another recipe ({_first_difference(before, recipe)}); use that"
         )
+
+
+def _moved(recipe: Recipe) -> Recipe:
+    """Return a recipe that says of its CAM network's run the name only: folders may be moved."""
+    name = Path(recipe.network.cam_source).name
+    return recipe.model_copy(update={"network": recipe.network.model_copy(update={"cam_source": name})})
 
 
 def data_key(train: Lesions, val: Lesions) -> str:

@@ -123,7 +123,7 @@ def test_a_cam_network_like_sole_net_is_not_trained_twice(
     out, _, _ = done
     for seed in CHOICES.seeds:
         facts = read_facts(out / "runs" / f"triple-net-cam-bp-seed{seed}")
-        assert facts.network.cam_source == f"sole-net-seed{seed}"
+        assert facts.network.cam_source == f"run sole-net-seed{seed}"
         assert facts.cam is not None and facts.cam[0].kind == "sole"
 
 

@@ -67,7 +67,8 @@ class Choices:
     Attributes:
         seeds: trainings of each network of Table 1; all else is trained with the first.
         comparator: backbone of "ResNet" and "ResNet-BP".
-        cam_backbone: of the CAM network; "" is the paper's GoogLeNet cut after inception4e.
+        cam_backbone: of the CAM network; "" is the paper's GoogLeNet cut after inception4e, and that of the
+            base recipe, as it is cut there, makes Sole-Net the CAM network.
         ablations: names of the changes that are trained too, or how these begin; ("all",) are all of them.
     """
 
@@ -80,7 +81,7 @@ class Choices:
 def planned(base: Recipe, choices: Choices) -> list[Planned]:
     """Return all trainings, each after the one whose maps it needs.
 
-    A CAM network with the backbone of all others is Sole-Net under another name, and is not trained twice.
+    A CAM network with the trunk of all others is Sole-Net under another name, and is not trained twice.
     """
     result = []
     for seed in choices.seeds:

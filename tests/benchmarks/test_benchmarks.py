@@ -12,13 +12,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from PIL import Image
 
+from dermapair.imaging.hair import METHODS
+from imaging.hair.drawn import hairy, skin
 from inference.runs import tiny_facts
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LESIONS = 24
 SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batch_size=4"]
 SPEED = {
+    "hair_removal": ["--rounds", "1"],
     "prepare_rate": ["--size", "32", "--rounds", "1"],
     "predict_memory": ["--images", "600"],
     "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
@@ -103,6 +107,32 @@ def test_saliency_rate_reports_maps_and_pooling(run_script):
         found["ratios"]
     )
     assert found["bytes for one image"] == {"CAM-BP": 4 * 16 * (16 + 196), "by outer products": 4 * 196 * 256}
+
+
+def test_hair_removal_scores_every_method(run_script):
+    lines = [json.loads(line) for line in run_script("hair_removal", *SPEED["hair_removal"])]
+    assert [line["method"] for line in lines] == list(METHODS)
+    assert all(line["images"] > 0 and line["images_per_s"] > 0 and 0 <= line["dice"] <= 1 for line in lines)
+
+
+def test_hair_is_scored_on_the_images_that_were_not_learned_from(tmp_path, run_script, capsys):
+    for kind in ("real", "triplets"):
+        (tmp_path / kind).mkdir()
+    image, mask = hairy(2.0)
+    for name in ("a", "b"):
+        Image.fromarray(image).save(tmp_path / "real" / f"{name}.jpg", quality=95)
+        Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "real" / f"{name}_hair.png")
+    for kind, pixels in (("hairy", image), ("clean", skin(2.0))):
+        Image.fromarray(pixels).save(tmp_path / "triplets" / f"a_{kind}.jpg", quality=95)
+    Image.fromarray(mask.astype(np.uint8) * 255).save(tmp_path / "triplets" / "a_hair.png")
+    lines = [json.loads(line) for line in run_script("hair_removal", tmp_path, "--rounds", "1")]
+    learned = next(line for line in lines if line["method"] == "learned")
+    assert learned["images"] == 1
+    assert learned["dice"] > 0.5 and learned["psnr_inside_db"] > 20 and learned["clean_touched_percent"] < 2
+    examples = importlib.import_module("_train_hair").read_examples(tmp_path / "real")
+    assert len(examples) == 1
+    network = importlib.import_module("_train_hair").train(examples, steps=2, seed=0)
+    assert all(bool(p.isfinite().all()) for p in network.parameters())
 
 
 @pytest.mark.filterwarnings("ignore")  # of the libraries

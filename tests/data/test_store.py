@@ -6,6 +6,7 @@ import errno
 import json
 import os
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,9 +15,21 @@ from data.tables import folder_of_pictures, row, save, smooth_picture, table
 from dermapair.config import DataSettings
 from dermapair.data import store as store_module
 from dermapair.data.cases import CaseTable, write_cases
-from dermapair.data.store import FileSource, Store, open_pixels, open_store, prepare, store_key, unreadable
+from dermapair.data.store import (
+    FileSource,
+    Store,
+    open_pixels,
+    open_store,
+    prepare,
+    store_key,
+    unreadable,
+    with_refused_hair,
+)
 from dermapair.errors import DermapairError, ImageError
+from dermapair.imaging.hair import METHODS, remove_hair
+from dermapair.imaging.square import make_square
 from imaging.corpus import make_corpus
+from imaging.hair.drawn import hairy, skin
 
 CROP = DataSettings(size=24, input=20)
 SQUASH = DataSettings(size=24, input=20, fit="squash")
@@ -50,6 +63,32 @@ def test_squares_and_their_places_are_those_made_from_the_files(
         )
 
 
+def test_hair_is_removed_from_the_original_in_stores_and_files_alike(tmp_path: Path) -> None:
+    save(tmp_path / "a.png", hairy()[0])
+    cases = write_cases(table([row("a")], tmp_path), tmp_path / "cases")
+    shaved = CROP.model_copy(update={"hair": "oriented"})
+    expected = make_square(remove_hair(hairy()[0], "oriented").image, side=24, fit="crop")
+    np.testing.assert_array_equal(prepare(cases, shaved).square(0), expected)
+    np.testing.assert_array_equal(FileSource(cases, shaved).square(0), expected)
+    assert (prepare(cases, CROP).square(0) != expected).any()
+
+
+def test_images_whose_hair_was_left_are_listed(tmp_path: Path) -> None:
+    stripes = skin()
+    stripes[:, ::4] = stripes[:, 1::4] = 20
+    save(tmp_path / "striped.png", stripes)
+    save(tmp_path / "smooth.png", skin())
+    cases = write_cases(table([row("striped"), row("smooth")], tmp_path), tmp_path / "cases")
+    made = prepare(cases, CROP.model_copy(update={"hair": "blackhat"}))
+    assert with_refused_hair(made) == ["striped"]
+    np.testing.assert_array_equal(made.square(0), make_square(stripes, side=24, fit="crop"))
+    assert with_refused_hair(prepare(cases, CROP)) == []
+
+
+def test_every_method_of_hair_removal_can_be_set() -> None:
+    assert set(get_args(DataSettings.model_fields["hair"].annotation)) == {"none", *METHODS}
+
+
 def test_a_finished_store_is_opened_and_read_only(cases: CaseTable) -> None:
     assert open_store(cases, CROP) is None
     assert isinstance(open_pixels(cases, CROP), FileSource)
@@ -66,7 +105,9 @@ def test_the_size_of_the_networks_input_does_not_ask_for_another_store(cases: Ca
     assert prepare(cases, CROP.model_copy(update={"input": 24})).folder == made.folder
 
 
-@pytest.mark.parametrize("change", [{"size": 25}, {"fit": "squash"}, {"max_pixels": 1000}], ids=str)
+@pytest.mark.parametrize(
+    "change", [{"size": 25}, {"fit": "squash"}, {"max_pixels": 1000}, {"hair": "dullrazor"}], ids=str
+)
 def test_a_setting_that_changes_a_pixel_makes_another_store(
     cases: CaseTable, change: dict[str, object]
 ) -> None:

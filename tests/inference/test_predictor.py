@@ -17,10 +17,12 @@ from dermapair.data.cases import read_cases
 from dermapair.data.loose import one_lesion
 from dermapair.data.store import open_store, prepare
 from dermapair.errors import ImageError, UsageError
+from dermapair.imaging.hair import remove_hair
 from dermapair.inference.forward import evaluating
 from dermapair.inference.predictor import Predictor
 from dermapair.inference.scores import Scores, concatenate, softmax
 from dermapair.types import VIEWS, Prediction
+from imaging.hair.drawn import hairy
 from inference.runs import save_tiny_run
 
 Files = dict[str, Path]
@@ -140,6 +142,19 @@ def test_a_store_and_the_files_give_the_same_scores(
     assert store.ids == files.ids and len(store.ids) == 24
     for readout, p in files.probabilities.items():
         np.testing.assert_array_equal(store.probabilities[readout], p)
+
+
+def test_hair_is_removed_in_prediction_as_in_preparation(tmp_path: Path, files: Files) -> None:
+    data = {"size": 40, "input": 32}
+    plain = dermapair.load(save_tiny_run(tmp_path / "plain", data=data), device="cpu", precision="fp32")
+    shaved = dermapair.load(
+        save_tiny_run(tmp_path / "shaved", data=data | {"hair": "oriented"}), device="cpu", precision="fp32"
+    )
+    Image.fromarray(hairy()[0]).save(tmp_path / "hairy.png")
+    without = remove_hair(hairy()[0], "oriented").image
+    assert_equal(shaved.predict(dermoscopic=tmp_path / "hairy.png"), plain.predict(dermoscopic=without))
+    shown = shaved.explain(dermoscopic=tmp_path / "hairy.png").images["dermoscopic"]
+    np.testing.assert_array_equal(shown, hairy()[0])  # maps are drawn over the user's own image
 
 
 def test_many_and_one_say_the_same_and_batches_do_not_matter(predictor: Predictor, cases: Path) -> None:

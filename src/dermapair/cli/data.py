@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
 from dermapair.cli.common import Json, finish, progress, say
+
+if TYPE_CHECKING:
+    from dermapair.config import DataSettings
 
 app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
 
@@ -95,27 +98,44 @@ def prepare(
     cases: Cases,
     size: Size = 256,
     fit: Annotated[str, typer.Option(help="crop (aspect kept, centre) or squash.")] = "crop",
-    recipe: Annotated[str, typer.Option(help="Take size and fit from this recipe instead.")] = "",
+    hair: Annotated[
+        str, typer.Option(help="Remove hair first: none, dullrazor, oriented, learned or blackhat.")
+    ] = "none",
+    recipe: Annotated[str, typer.Option(help="Take size, fit and hair from this recipe instead.")] = "",
     workers: Annotated[int, typer.Option(min=0, help="Threads; 0 takes one for each core.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
     as_json: Json = False,
 ) -> None:
     """Decode every image once into a memory-mapped array; resumable."""
-    from dermapair.config import DataSettings, load_recipe
+    from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
     from dermapair.data.store import prepare as prepare_pixels
-    from dermapair.data.store import unreadable
-    from dermapair.errors import DermapairError, UsageError
+    from dermapair.data.store import unreadable, with_refused_hair
+    from dermapair.errors import DermapairError
 
-    if fit not in ("crop", "squash"):
-        raise UsageError(f"--fit: expected crop or squash, got {fit!r}")
-    settings = load_recipe(recipe).data if recipe else DataSettings(size=size, input=size, fit=fit)
+    settings = load_recipe(recipe).data if recipe else _settings(size, fit, hair)
     with progress("prepare") as tick:
         store = prepare_pixels(read_cases(cases), settings, workers=workers or None, progress=tick)
     bad = list(unreadable(store))
     for image_id, reason in bad:
         say(f"cannot read {image_id}: {reason}")
+    refused = with_refused_hair(store)
+    for image_id in refused:
+        say(f"{image_id}: hair left as it is, as too much of the image was taken for hair")
     say(f"{store.folder}: {len(store.index) - len(bad)} images prepared, {len(bad)} cannot be read")
-    finish({"store": str(store.folder), "images": len(store.index), "unreadable": dict(bad)}, as_json=as_json)
+    summary = {"images": len(store.index), "unreadable": dict(bad), "hair_refused": refused}
+    finish({"store": str(store.folder)} | summary, as_json=as_json)
     if bad and strict:
         raise DermapairError(f"{len(bad)} images cannot be read; they are listed above")
+
+
+def _settings(size: int, fit: str, hair: str) -> DataSettings:
+    """Return the settings of a store from the flags."""
+    from dermapair.config import DataSettings
+    from dermapair.errors import UsageError
+
+    for flag, value in (("fit", fit), ("hair", hair)):
+        choices = get_args(DataSettings.model_fields[flag].annotation)
+        if value not in choices:
+            raise UsageError(f"--{flag}: expected {' or '.join(choices)}, got {value!r}")
+    return DataSettings.model_validate({"size": size, "input": size, "fit": fit, "hair": hair})

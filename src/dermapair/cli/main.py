@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dermapair import __version__
-from dermapair.cli import data, demo, doctor, evaluate, explain, predict, reproduce, train
+from dermapair.cli import data, demo, doctor, evaluate, explain, hair, predict, reproduce, train
 from dermapair.errors import DermapairError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.add_typer(data.app, name="data")
+app.command()(hair.hair)
 app.command()(train.train)
 app.command()(predict.predict)
 app.command()(explain.explain)

@@ -43,6 +43,9 @@ class DataSettings(Settings):
         "crop", description="crop: short side to `size`, centre square; squash: both sides to `size`"
     )
     input: Count = Field(224, description="side of the network's input, pixels; cut from the square")
+    hair: Literal["none", "dullrazor", "oriented", "learned", "blackhat"] = Field(
+        "none", description="how hair is removed from the original, before anything else"
+    )
     max_pixels: Count = Field(89_478_485, description="larger images are refused before decoding")
 
     @model_validator(mode="after")

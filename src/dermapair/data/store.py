@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import polars as pl
@@ -27,7 +27,7 @@ from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.errors import DermapairError, ImageError
 from dermapair.imaging.read import read_image
-from dermapair.imaging.square import make_square, square_map
+from dermapair.imaging.square import square_map, square_of
 from dermapair.types import PixelMap, RGBImage
 
 FORMAT_VERSION = 1
@@ -54,11 +54,11 @@ class FileSource:
 
     def square(self, row: int) -> RGBImage:
         """Decode and prepare one image."""
-        return read_square(self.table.path(row), self.settings)[0]
+        return read_square(self.table.path(row), self.settings).pixels
 
     def square_map(self, row: int) -> PixelMap:
         """Decode one image to learn its size."""
-        _, size = read_square(self.table.path(row), self.settings)
+        size = read_square(self.table.path(row), self.settings).size
         return square_map(size, side=self.settings.size, fit=self.settings.fit)
 
 
@@ -70,7 +70,8 @@ class Store:
         folder: of the store.
         settings: that made it.
         pixels: (N, side, side, 3) uint8 RGB, memory-mapped, in the order of the case table.
-        index: one row per image: `image_id, width, height` of the upright original, `error` or null.
+        index: one row per image: `image_id, width, height` of the upright original, `error` or null,
+            `hair_refused`: its hair was left, as too much of the image was taken for hair.
     """
 
     folder: Path
@@ -92,17 +93,32 @@ class Store:
         return square_map(size, side=self.settings.size, fit=self.settings.fit)
 
 
-def read_square(path: Path, settings: DataSettings) -> tuple[RGBImage, tuple[int, int]]:
-    """Return the prepared square of a file and the (width, height) of its upright original."""
+class Square(NamedTuple):
+    """The prepared square of a file.
+
+    Attributes:
+        pixels: (side, side, 3) uint8 RGB.
+        size: (width, height) of the upright original.
+        hair_refused: hair was left, as too much of the image was taken for hair.
+    """
+
+    pixels: RGBImage
+    size: tuple[int, int]
+    hair_refused: bool
+
+
+def read_square(path: Path, settings: DataSettings) -> Square:
+    """Return the prepared square of a file."""
     image = read_image(path, max_pixels=settings.max_pixels)
-    square = make_square(image, side=settings.size, fit=settings.fit)
-    return square, (image.shape[1], image.shape[0])
+    pixels, refused = square_of(image, side=settings.size, fit=settings.fit, hair=settings.hair)
+    return Square(pixels, (image.shape[1], image.shape[0]), refused)
 
 
 def store_key(table: CaseTable, settings: DataSettings) -> str:
     """Return the name of the store for these files and settings."""
     digest = hashlib.sha256()
-    pixel_settings = settings.model_dump(exclude={"input"})
+    unused = {"input"} | ({"hair"} if settings.hair == "none" else set())  # none: as before there was the key
+    pixel_settings = settings.model_dump(exclude=unused)
     digest.update(json.dumps([FORMAT_VERSION, pixel_settings], sort_keys=True).encode())
     for image_id, path in table.frame.select("image_id", "path").iter_rows():
         try:
@@ -206,9 +222,12 @@ def _prepare_row(
         "width": None,
         "height": None,
         "error": None,
+        "hair_refused": False,
     }
     try:
-        pixels[row], (line["width"], line["height"]) = read_square(table.path(row), settings)
+        pixels[row], (line["width"], line["height"]), line["hair_refused"] = read_square(
+            table.path(row), settings
+        )
     except ImageError as error:
         line["error"] = str(error)
     return line
@@ -219,6 +238,7 @@ def _finish(folder: Path, table: CaseTable, settings: DataSettings) -> None:
     parts = sorted((folder / "parts").glob("*.json"))
     lines = [line for part in parts for line in json.loads(part.read_text(encoding="utf-8"))]
     types = {"image_id": pl.String, "width": pl.Int64, "height": pl.Int64, "error": pl.String}
+    types["hair_refused"] = pl.Boolean
     pl.DataFrame(lines, schema=types).write_parquet(folder / "index.parquet")
     manifest = {
         "format_version": FORMAT_VERSION,
@@ -236,3 +256,10 @@ def unreadable(store: Store) -> Iterator[tuple[str, str]]:
     """Yield the image id and reason of each image that preparation could not read."""
     bad = store.index.filter(pl.col("error").is_not_null())
     yield from bad.select("image_id", "error").iter_rows()
+
+
+def with_refused_hair(store: Store) -> list[str]:
+    """Return the ids of the images whose hair was left, as too much was taken for hair."""
+    if "hair_refused" not in store.index.columns:  # a store from before there was hair removal
+        return []
+    return store.index.filter("hair_refused")["image_id"].to_list()

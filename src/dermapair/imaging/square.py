@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from dermapair.imaging.hair import remove_hair
 from dermapair.types import PixelMap, RGBImage
 
 LONGEST = 4
@@ -27,6 +28,21 @@ def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
     width, height = _short_side_to(kept, side)
     resized = whole.crop(x0, y0, kept).resize((width, height))
     return resized.crop((width - side) // 2, (height - side) // 2, (side, side))
+
+
+def square_of(image: RGBImage, *, side: int, fit: str, hair: str) -> tuple[RGBImage, bool]:
+    """Return the prepared square of an original, and whether hair removal refused it.
+
+    Args:
+        image: (H, W, 3) uint8 RGB, upright.
+        side: as for `square_map`.
+        fit: as for `square_map`.
+        hair: how hair is removed first, a name in `imaging.hair.METHODS`, or "none".
+    """
+    if hair == "none":
+        return make_square(image, side=side, fit=fit), False
+    done = remove_hair(image, hair)
+    return make_square(done.image, side=side, fit=fit), done.refused
 
 
 def make_square(image: RGBImage, *, side: int, fit: str) -> RGBImage:

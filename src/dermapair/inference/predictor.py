@@ -23,7 +23,7 @@ from dermapair.data.lesions import Batch, Lesions, select_lesions
 from dermapair.data.store import open_pixels
 from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
-from dermapair.imaging.square import make_square, square_map
+from dermapair.imaging.square import square_map, square_of
 from dermapair.inference.explanation import Explanation, ReadoutMaps, Turned, as_array, readout_maps
 from dermapair.inference.forward import Scorer, Seen, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_model
@@ -167,7 +167,8 @@ class Predictor:
             picture = pictures[view]
             if picture is not None:
                 image = _image(picture, data)
-                pixels = self.scorer.input_of(make_square(image, side=data.size, fit=data.fit))[None]
+                whole, _ = square_of(image, side=data.size, fit=data.fit, hair=data.hair)
+                pixels = self.scorer.input_of(whole)[None]
                 square = square_map((image.shape[1], image.shape[0]), side=data.size, fit=data.fit)
                 shown[view] = Shown(image, pixels, place(centre(data.size, side), square, input_side=side))
         if not shown:

@@ -18,7 +18,7 @@ from dermapair.models import BACKBONES, NETWORKS, POOLINGS, build_network, build
 from dermapair.models import trunk as trunk_module
 from dermapair.models.heads import FullyConnectedHead
 from dermapair.models.joint import build_joint
-from dermapair.models.trunk import Trunk
+from dermapair.models.trunk import Trunk, ended
 from models.tiny import K, pair_batch, pictures, tiny_trunk
 
 
@@ -35,10 +35,16 @@ def trunk_of(name: str) -> Trunk:
 
 
 @pytest.fixture
-def vgg(monkeypatch: pytest.MonkeyPatch) -> Trunk:
+def units_without_memory(monkeypatch: pytest.MonkeyPatch) -> Trunk:
+    """VGG-16 whose units are on `meta`, its colour statistics not."""
     units = vgg_units()
     monkeypatch.setattr(trunk_module, "load_timm", lambda name, weights: units)
-    return build_trunk("vgg16", weights="none").to("meta")
+    return build_trunk("vgg16", weights="none")
+
+
+@pytest.fixture
+def vgg(units_without_memory: Trunk) -> Trunk:
+    return units_without_memory.to("meta")
 
 
 @pytest.mark.parametrize(
@@ -99,6 +105,29 @@ def test_vgg16_has_no_fifth_pooling(vgg: Trunk) -> None:
     assert vgg(torch.zeros(1, 3, 224, 224, device="meta"))[-1].shape == (1, 512, 14, 14)
     assert vgg.stage("stage-1").name == "conv5_3"
     assert vgg.stage("stage-2").name == "stage4"
+
+
+def test_vgg_gap_has_fourteen_convolutions_the_last_two_unpadded(units_without_memory: Trunk) -> None:
+    trunk = ended(units_without_memory, extra=1024, unpadded=2).to("meta")
+    convolutions = [m for m in trunk.modules() if isinstance(m, nn.Conv2d)]
+    assert len(convolutions) == 14
+    assert [c.padding for c in convolutions] == [(1, 1)] * 12 + [(0, 0)] * 2
+    assert trunk(torch.zeros(1, 3, 224, 224, device="meta"))[-1].shape == (1, 1024, 10, 10)
+
+
+def test_the_published_groups_of_the_extra_convolution(units_without_memory: Trunk) -> None:
+    extra = ended(units_without_memory, extra=1024, groups=2).units[-1][0]  # type: ignore[index]
+    assert extra.weight.shape == (1024, 256, 3, 3)
+    with pytest.raises(RecipeError, match=r"extra_groups 3: expected a divisor of 512 and 1024"):
+        ended(units_without_memory, extra=1024, groups=3)
+
+
+def test_an_unpadded_last_layer_on_any_backbone() -> None:
+    images = torch.zeros(1, 3, 96, 96)
+    trunk = ended(build_trunk("mobilenetv2_100", weights="none").eval(), cut="stage4", extra=16, unpadded=1)
+    assert trunk(images)[-1].shape == (1, 16, 4, 4)
+    with pytest.raises(RecipeError, match=r"unpadded 2: .* got one that ends in 1; lower it"):
+        ended(build_trunk("mobilenetv2_100", weights="none"), cut="stage4", extra=16, unpadded=2)
 
 
 def test_stages_count_from_the_last() -> None:

@@ -13,23 +13,15 @@ from dermapair.augment import Augmentation, apply, place
 from dermapair.errors import DermapairError
 from dermapair.imaging.square import make_square, square_map
 from dermapair.models import build_trunk
-from dermapair.models.trunk import Stage, Trunk
+from dermapair.models.trunk import Stage, Trunk, ended
 from dermapair.saliency.grid import Grid, measure_grid
 from dermapair.saliency.overlay import overlay
 from dermapair.saliency.place import find_box, to_pixels
 from dermapair.types import PixelMap
 
 
-def vgg_with_unpadded_last_layers() -> Trunk:
-    units = list(build_trunk("vgg16", weights="none").units)
-    last = next(unit for unit in reversed(units) if isinstance(unit, nn.Conv2d))
-    last.padding = (0, 0)
-    units.append(nn.Conv2d(512, 1024, 3))
-    return Trunk(units, [Stage("cam", len(units), 1024, 16)])
-
-
 def test_unpadded_vgg_gap_has_its_centres_where_the_method_says() -> None:
-    trunk = vgg_with_unpadded_last_layers()
+    trunk = ended(build_trunk("vgg16", weights="none"), extra=1024, unpadded=2)
     grid = measure_grid(trunk, stage=-1, side=224)
     assert grid.step == 16
     assert grid.first - 0.5 == pytest.approx(39.5, abs=0.01)  # the method counts pixel centres from 0

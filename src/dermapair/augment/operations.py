@@ -51,8 +51,7 @@ def draw(rng: np.random.Generator, settings: AugmentSettings, *, size: int, inpu
     factor = rng.uniform(*settings.scale)
     side = min(size, max(1, round(input_side * factor)))
     free = size - side
-    random_place = settings.crop == "random"
-    x0, y0 = rng.integers(0, free + 1, size=2) if random_place else (free // 2, free // 2)
+    x0, y0 = _corner(rng, settings.crop, free)
     mirror = settings.mirror and rng.random() < 0.5
     upside_down = settings.flip and rng.random() < 0.5
     turns = int(rng.integers(4)) if settings.rotate90 else 0
@@ -60,7 +59,26 @@ def draw(rng: np.random.Generator, settings: AugmentSettings, *, size: int, inpu
     brightness, contrast, saturation = (float(rng.uniform(1 - x, 1 + x)) if x else 1.0 for x in jitter)
     # Up-down is a mirror image turned by half a turn.
     mirror, turns = (not mirror, (turns + 2) % 4) if upside_down else (mirror, turns)
-    return Augmentation(int(x0), int(y0), side, bool(mirror), turns, brightness, contrast, saturation)
+    return Augmentation(x0, y0, side, bool(mirror), turns, brightness, contrast, saturation)
+
+
+def _corner(rng: np.random.Generator, crop: str, free: int) -> tuple[int, int]:
+    """Return the upper left corner of a cut that leaves `free` pixels of the square on each axis."""
+    if crop == "random":
+        x0, y0 = rng.integers(0, free + 1, size=2)
+        return int(x0), int(y0)
+    if crop == "five":
+        return five_corners(free)[rng.integers(5)]
+    return free // 2, free // 2
+
+
+def five_corners(free: int) -> tuple[tuple[int, int], ...]:
+    """Return (x0, y0) of the centre cut and of those in the four corners (Jia & Shen 2017, section 3.1).
+
+    Args:
+        free: pixels that the cut leaves of the square on each axis.
+    """
+    return (free // 2, free // 2), (0, 0), (free, 0), (0, free), (free, free)
 
 
 def apply(image: RGBImage, augmentation: Augmentation, *, input_side: int) -> RGBImage:

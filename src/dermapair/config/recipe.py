@@ -65,6 +65,10 @@ class NetworkSettings(Settings):
     head: Literal["gap", "fc4096"] = Field("gap", description="fc4096: VGG-16's two hidden layers")
     cut: str = Field("", description="the trunk ends after this stage; empty: after its last")
     extra: int = Field(0, ge=0, description="channels of a new 3 x 3 convolution behind the trunk; 0: none")
+    extra_groups: Count = Field(1, description="groups of that convolution; Zhou et al. 2016 published 2")
+    unpadded: int = Field(
+        0, ge=0, description="so many of the trunk's last convolutions are not padded (Jia & Shen 2017: 2)"
+    )
     pooling: str = Field(
         "gap", description="how a map becomes a vector, when head is gap: gap, bp (bilinear) or cam_bp"
     )
@@ -152,7 +156,9 @@ class AugmentSettings(Settings):
     mirror: bool = Field(False, description="left-right, half of the time")
     flip: bool = Field(False, description="up-down, half of the time")
     rotate90: bool = Field(False, description="k quarter turns")
-    crop: Literal["centre", "random"] = Field("centre", description="where data.input is cut from data.size")
+    crop: Literal["centre", "random", "five"] = Field(
+        "centre", description="where data.input is cut from data.size; five: a corner or the centre"
+    )
     scale: tuple[Positive, Positive] = Field(
         (1.0, 1.0), description="side of the cut as a factor of data.input, drawn between these"
     )

@@ -79,7 +79,11 @@ def _cam(settings: NetworkSettings, network: PairNet, n_classes: int, trained: P
 
 def _trunk(settings: NetworkSettings) -> Trunk:
     return ended(
-        build_trunk(settings.backbone, weights=settings.weights), cut=settings.cut, extra=settings.extra
+        build_trunk(settings.backbone, weights=settings.weights),
+        cut=settings.cut,
+        extra=settings.extra,
+        groups=settings.extra_groups,
+        unpadded=settings.unpadded,
     )
 
 

@@ -105,27 +105,56 @@ class Trunk(nn.Module):
         return maps
 
 
-def ended(trunk: Trunk, *, cut: str = "", extra: int = 0) -> Trunk:
+def ended(trunk: Trunk, *, cut: str = "", extra: int = 0, groups: int = 1, unpadded: int = 0) -> Trunk:
     """Return a trunk that ends after a stage, with one new convolution behind it (Zhou et al. 2016).
+
+    VGG-16 with `extra=1024, unpadded=2` is the VGG-GAP of Jia & Shen 2017, section 3.1: 10 x 10 cells at
+    224 px.
 
     Args:
         trunk: its units are taken over.
         cut: a stage; "" is the last one.
         extra: channels of a new 3 x 3 convolution with ReLU, N(0, 0.01); 0 is none.
+        groups: of that convolution.
+        unpadded: so many of the last convolutions lose their padding.
 
     Raises:
-        RecipeError: there is no such stage.
+        RecipeError: there is no such stage, the groups do not divide the channels, or the trunk does not end
+            in so many padded convolutions.
     """
     last = trunk.stage(cut) if cut else trunk.stages[-1]
     units = list(trunk.units)[: last.end]
     stages = list(trunk.stages[: trunk.stages.index(last) + 1])
     if extra:
-        conv = nn.Conv2d(last.channels, extra, 3, padding=1)
+        if last.channels % groups or extra % groups:
+            raise RecipeError(
+                f"network.extra_groups {groups}: expected a divisor of {last.channels} and {extra} channels"
+            )
+        conv = nn.Conv2d(last.channels, extra, 3, padding=1, groups=groups)
         nn.init.normal_(conv.weight, std=0.01)
         nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
         units.append(nn.Sequential(conv, nn.ReLU(inplace=True)))
         stages.append(Stage("extra", len(units), extra, last.stride))
+    for conv in _last_convolutions(units, unpadded):
+        conv.padding = (0, 0)
     return Trunk(units, stages, mean=trunk.mean.flatten().tolist(), std=trunk.std.flatten().tolist())
+
+
+def _last_convolutions(units: Sequence[nn.Module], count: int) -> list[nn.Conv2d]:
+    """Return the last `count` padded convolutions of a trunk that runs through them in a row."""
+    layers = [layer for unit in units for layer in (unit if isinstance(unit, nn.Sequential) else (unit,))]
+    found: list[nn.Conv2d] = []
+    for layer in reversed(layers):
+        if isinstance(layer, nn.Conv2d) and layer.padding not in ((0, 0), 0):
+            found.append(layer)
+        elif next(layer.children(), None) is not None:  # a block, inside which an unpadded map would not fit
+            break
+    if len(found) < count:
+        raise RecipeError(
+            f"network.unpadded {count}: expected a trunk that ends in so many padded convolutions, "
+            f"got one that ends in {len(found)}; lower it, or add one with network.extra"
+        )
+    return found[:count]
 
 
 def squeezenet1_1(weights: str) -> Trunk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from itertools import product
 
@@ -28,6 +29,14 @@ def square(rng: np.random.Generator) -> np.ndarray:
 def draws(settings: AugmentSettings, n: int = 300, seed: int = 0) -> list[Augmentation]:
     rng = np.random.default_rng(seed)
     return [draw(rng, settings, size=SIZE, input_side=INPUT) for _ in range(n)]
+
+
+def test_five_cuts_are_the_corners_and_the_centre_each_as_often(rng: np.random.Generator) -> None:
+    settings = AugmentSettings(crop="five")
+    drawn = [draw(rng, settings, size=256, input_side=224) for _ in range(2000)]
+    places = Counter((a.x0, a.y0) for a in drawn)
+    assert set(places) == {(16, 16), (0, 0), (32, 0), (0, 32), (32, 32)}
+    assert min(places.values()) > 320
 
 
 def test_the_generator_alone_decides() -> None:

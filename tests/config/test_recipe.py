@@ -60,9 +60,12 @@ def test_a_recipe_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "match"),
     [
-        ("sead = 1", r"unknown key 'sead'; known here: augment, data, loss, name, .*seed, task, train$"),
+        (
+            "sead = 1",
+            r"unknown key 'sead'; known here: augment, crop, data, loss, name, .*seed, task, train$",
+        ),
         ("[train]\nepoch = 1", r"unknown key 'train.epoch'; known here: batch_size, ema, epochs, "),
-        ("[dta]\nsize = 1", "unknown key 'dta'; known here: augment, data"),
+        ("[dta]\nsize = 1", "unknown key 'dta'; known here: augment, crop, data"),
         ("[train]\nepochs = 0", "train.epochs = 0: input should be greater than or equal to 1"),
         ("[train]\nepochs = 'many'", "train.epochs = 'many': input should be a valid integer"),
         (

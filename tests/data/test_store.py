@@ -179,9 +179,9 @@ def test_an_interrupted_preparation_goes_on_and_equals_a_whole_one(
 
     read, read_square = [], store_module.read_square
 
-    def watched(path: Path, settings: DataSettings) -> object:
-        read.append(path.name)
-        return read_square(path, settings)
+    def watched(cases: CaseTable, row: int, *rest: object) -> object:
+        read.append(cases.path(row).name)
+        return read_square(cases, row, *rest)
 
     monkeypatch.setattr(store_module, "read_square", watched)
     steps: list[tuple[int, int]] = []
@@ -200,10 +200,10 @@ def test_a_part_that_was_broken_off_is_made_again(
     monkeypatch.setattr(store_module, "CHUNK", 3)
     read_square = store_module.read_square
 
-    def breaks(path: Path, settings: DataSettings) -> object:
-        if path.name == "i4.png":
+    def breaks(cases: CaseTable, row: int, *rest: object) -> object:
+        if cases.path(row).name == "i4.png":
             raise Interrupted
-        return read_square(path, settings)
+        return read_square(cases, row, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(store_module, "read_square", breaks)

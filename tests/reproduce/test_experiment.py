@@ -261,7 +261,7 @@ def test_a_cam_network_of_another_split_is_refused_before_anything_is_trained(
         )
     assert not (tmp_path / "run").exists()
     (source / "lesions.parquet").unlink()
-    with pytest.raises(RunError, match=r"lesions\.parquet: expected the lesions of a CAM network's run"):
+    with pytest.raises(RunError, match=r"lesions\.parquet: expected the lesions of a run"):
         run_experiment(weighted, table, tmp_path / "run", accelerator="cpu")
 
 

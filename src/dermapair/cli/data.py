@@ -101,6 +101,9 @@ def prepare(
     hair: Annotated[
         str, typer.Option(help="Remove hair first: none, dullrazor, oriented, learned or blackhat.")
     ] = "none",
+    boxes: Annotated[
+        str, typer.Option(help="Cut these parts from the originals: a file of `dermapair boxes`.")
+    ] = "",
     recipe: Annotated[str, typer.Option(help="Take size, fit and hair from this recipe instead.")] = "",
     workers: Annotated[int, typer.Option(min=0, help="Threads; 0 takes one for each core.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
@@ -114,6 +117,7 @@ def prepare(
     from dermapair.errors import DermapairError
 
     settings = load_recipe(recipe).data if recipe else _settings(size, fit, hair)
+    settings = settings.model_copy(update={"boxes": boxes}) if boxes else settings
     with progress("prepare") as tick:
         store = prepare_pixels(read_cases(cases), settings, workers=workers or None, progress=tick)
     bad = list(unreadable(store))

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dermapair import __version__
-from dermapair.cli import data, demo, doctor, evaluate, explain, hair, predict, reproduce, train
+from dermapair.cli import boxes, data, demo, doctor, evaluate, explain, hair, predict, reproduce, train
 from dermapair.errors import DermapairError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command()(hair.hair)
 app.command()(train.train)
 app.command()(predict.predict)
 app.command()(explain.explain)
+app.command()(boxes.boxes)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
 app.command()(reproduce.reproduce)

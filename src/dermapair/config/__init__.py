@@ -3,6 +3,7 @@
 from dermapair.config.loading import load_recipe, recipe_names, to_toml
 from dermapair.config.recipe import (
     AugmentSettings,
+    CropSettings,
     DataSettings,
     LossSettings,
     NetworkSettings,
@@ -16,6 +17,7 @@ from dermapair.config.recipe import (
 
 __all__ = [
     "AugmentSettings",
+    "CropSettings",
     "DataSettings",
     "LossSettings",
     "NetworkSettings",

@@ -46,6 +46,7 @@ class DataSettings(Settings):
     hair: Literal["none", "dullrazor", "oriented", "learned", "blackhat"] = Field(
         "none", description="how hair is removed from the original, before anything else"
     )
+    boxes: str = Field("", description="a boxes.parquet: only these parts of the originals are looked at")
     max_pixels: Count = Field(89_478_485, description="larger images are refused before decoding")
 
     @model_validator(mode="after")
@@ -53,6 +54,22 @@ class DataSettings(Settings):
         if self.input > self.size:
             raise ValueError(f"data.input ({self.input}) must not exceed data.size ({self.size})")
         return self
+
+
+class CropSettings(Settings):
+    """Two stages: which part of an image a map points at; Jia & Shen 2017, section 3.3, has no rule."""
+
+    run: str = Field(
+        "",
+        description="stage two: the run of stage one, whose maps say where to cut and whose weights start it",
+    )
+    threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.2, description="of the map's maximum; the largest connected region above it gets the box"
+    )
+    margin: NotNegative = Field(0.1, description="added on each side, as a share of the box's side")
+    square: bool = Field(True, description="the shorter side is made as long as the longer one")
+    least: Share = Field(0.3, description="shortest side, as a share of the image's short side")
+    whole: Share = Field(0.9, description="above this share of its area the image stays whole")
 
 
 class NetworkSettings(Settings):
@@ -143,7 +160,8 @@ class TrainSettings(Settings):
     freeze_until: str = Field("", description="the backbone is frozen up to the end of this stage")
     freeze_batch_norm: bool = Field(False, description="batch norm keeps its statistics and weights")
     unfold_batch_norm: bool = Field(
-        False, description="give batch norm that was folded into its convolutions statistics of its own"
+        False,
+        description="give batch norm that was folded into its convolutions statistics of its own",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: whichever a short measurement at the start finds faster"
@@ -193,6 +211,7 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0)
     task: TaskSettings = TaskSettings()
     data: DataSettings = DataSettings()
+    crop: CropSettings = CropSettings()
     network: NetworkSettings = NetworkSettings()
     loss: LossSettings = LossSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
@@ -206,6 +225,11 @@ class Recipe(Settings):
         if self.train.unfold_batch_norm and self.network.weights == "none":
             raise ValueError(
                 'train.unfold_batch_norm is for pretrained weights, but network.weights is "none"'
+            )
+        if bool(self.crop.run) != bool(self.data.boxes):
+            raise ValueError(
+                "stage two needs both crop.run (the run of stage one) and data.boxes (what `dermapair boxes` "
+                "wrote); set both or neither"
             )
         if self.predict.input > self.data.size:
             raise ValueError(

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -24,13 +24,22 @@ from numpy.typing import NDArray
 
 from dermapair.config import DataSettings
 from dermapair.config.files import write_whole
+from dermapair.data.boxes import Boxes, boxes_digest
 from dermapair.data.cases import CaseTable
+from dermapair.data.squares import boxes_of, read_square
 from dermapair.errors import DermapairError, ImageError
-from dermapair.imaging.read import read_image
-from dermapair.imaging.square import square_map, square_of
+from dermapair.imaging.square import square_map
 from dermapair.types import PixelMap, RGBImage
 
 FORMAT_VERSION = 1
+INDEX: dict[str, pl.DataType] = {
+    "image_id": pl.String(),
+    "width": pl.Int64(),
+    "height": pl.Int64(),
+    "error": pl.String(),
+    "hair_refused": pl.Boolean(),
+    "box": pl.List(pl.Float64()),
+}
 CHUNK = 256
 """Images between two marks of progress on the disk."""
 
@@ -47,19 +56,26 @@ class PixelSource(Protocol):
 
 @dataclass(frozen=True)
 class FileSource:
-    """Squares made on the fly from the original files: slower, nothing on the disk."""
+    """Squares made on the fly from the original files: slower, nothing on the disk.
+
+    Attributes:
+        table: the cases.
+        settings: side, fit and limits.
+        boxes: the part of each image that is looked at; None: all of it.
+    """
 
     table: CaseTable
     settings: DataSettings
+    boxes: Boxes | None = None
 
     def square(self, row: int) -> RGBImage:
         """Decode and prepare one image."""
-        return read_square(self.table.path(row), self.settings).pixels
+        return read_square(self.table, row, self.settings, self.boxes).pixels
 
     def square_map(self, row: int) -> PixelMap:
         """Decode one image to learn its size."""
-        size = read_square(self.table.path(row), self.settings).size
-        return square_map(size, side=self.settings.size, fit=self.settings.fit)
+        made = read_square(self.table, row, self.settings, self.boxes)
+        return square_map(made.size, side=self.settings.size, fit=self.settings.fit, box=made.box)
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,8 @@ class Store:
         settings: that made it.
         pixels: (N, side, side, 3) uint8 RGB, memory-mapped, in the order of the case table.
         index: one row per image: `image_id, width, height` of the upright original, `error` or null,
-            `hair_refused`: its hair was left, as too much of the image was taken for hair.
+            `hair_refused`: its hair was left, as too much of the image was taken for hair, and `box`: the
+            part of the original that the square shows, (x0, y0, x1, y1), or null: all of it.
     """
 
     folder: Path
@@ -90,35 +107,18 @@ class Store:
     def square_map(self, row: int) -> PixelMap:
         """Return where the square lies in the original."""
         size = (self.index["width"][row], self.index["height"][row])
-        return square_map(size, side=self.settings.size, fit=self.settings.fit)
-
-
-class Square(NamedTuple):
-    """The prepared square of a file.
-
-    Attributes:
-        pixels: (side, side, 3) uint8 RGB.
-        size: (width, height) of the upright original.
-        hair_refused: hair was left, as too much of the image was taken for hair.
-    """
-
-    pixels: RGBImage
-    size: tuple[int, int]
-    hair_refused: bool
-
-
-def read_square(path: Path, settings: DataSettings) -> Square:
-    """Return the prepared square of a file."""
-    image = read_image(path, max_pixels=settings.max_pixels)
-    pixels, refused = square_of(image, side=settings.size, fit=settings.fit, hair=settings.hair)
-    return Square(pixels, (image.shape[1], image.shape[0]), refused)
+        box = self.index["box"][row] if "box" in self.index.columns else None
+        placed = None if box is None else (box[0], box[1], box[2], box[3])
+        return square_map(size, side=self.settings.size, fit=self.settings.fit, box=placed)
 
 
 def store_key(table: CaseTable, settings: DataSettings) -> str:
     """Return the name of the store for these files and settings."""
     digest = hashlib.sha256()
     unused = {"input"} | ({"hair"} if settings.hair == "none" else set())  # none: as before there was the key
-    pixel_settings = settings.model_dump(exclude=unused)
+    pixel_settings = settings.model_dump(exclude=unused | {"boxes"})
+    if settings.boxes:
+        pixel_settings["boxes"] = boxes_digest(Path(settings.boxes))
     digest.update(json.dumps([FORMAT_VERSION, pixel_settings], sort_keys=True).encode())
     for image_id, path in table.frame.select("image_id", "path").iter_rows():
         try:
@@ -142,7 +142,7 @@ def open_store(table: CaseTable, settings: DataSettings) -> Store | None:
 
 def open_pixels(table: CaseTable, settings: DataSettings) -> PixelSource:
     """Return the prepared store where there is one, else the original files."""
-    return open_store(table, settings) or FileSource(table, settings)
+    return open_store(table, settings) or FileSource(table, settings, boxes_of(table, settings))
 
 
 def prepare(
@@ -175,13 +175,14 @@ def prepare(
     if not (folder / "pixels.npy").is_file():
         shutil.rmtree(parts, ignore_errors=True)  # marks of progress without the pixels that they mark
     parts.mkdir(exist_ok=True)
+    boxes = boxes_of(table, settings)
     pixels = _open_array(folder / "pixels.npy", (n, settings.size, settings.size, 3))
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         for start in range(0, n, CHUNK):
             part = parts / f"{start:09d}.json"
             if not part.is_file():
                 rows = range(start, min(start + CHUNK, n))
-                found = list(pool.map(lambda row: _prepare_row(table, settings, pixels, row), rows))
+                found = list(pool.map(lambda row: _prepare_row(table, settings, boxes, pixels, row), rows))
                 pixels.flush()
                 write_whole(part, json.dumps(found))
             progress(min(start + CHUNK, n), n)
@@ -214,7 +215,11 @@ def _open_array(path: Path, shape: tuple[int, ...]) -> np.memmap[Any, np.dtype[n
 
 
 def _prepare_row(
-    table: CaseTable, settings: DataSettings, pixels: NDArray[np.uint8], row: int
+    table: CaseTable,
+    settings: DataSettings,
+    boxes: Boxes | None,
+    pixels: NDArray[np.uint8],
+    row: int,
 ) -> dict[str, Any]:
     """Decode one image into its place and return its line of the index."""
     line: dict[str, Any] = {
@@ -223,11 +228,13 @@ def _prepare_row(
         "height": None,
         "error": None,
         "hair_refused": False,
+        "box": None,
     }
     try:
-        pixels[row], (line["width"], line["height"]), line["hair_refused"] = read_square(
-            table.path(row), settings
-        )
+        made = read_square(table, row, settings, boxes)
+        pixels[row] = made.pixels
+        line["width"], line["height"] = made.size
+        line["hair_refused"], line["box"] = made.hair_refused, made.box
     except ImageError as error:
         line["error"] = str(error)
     return line
@@ -237,9 +244,7 @@ def _finish(folder: Path, table: CaseTable, settings: DataSettings) -> None:
     """Join the parts to the index and write the manifest."""
     parts = sorted((folder / "parts").glob("*.json"))
     lines = [line for part in parts for line in json.loads(part.read_text(encoding="utf-8"))]
-    types = {"image_id": pl.String, "width": pl.Int64, "height": pl.Int64, "error": pl.String}
-    types["hair_refused"] = pl.Boolean
-    pl.DataFrame(lines, schema=types).write_parquet(folder / "index.parquet")
+    pl.DataFrame(lines, schema=INDEX).write_parquet(folder / "index.parquet")
     manifest = {
         "format_version": FORMAT_VERSION,
         "settings": settings.model_dump(),

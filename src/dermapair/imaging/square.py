@@ -5,14 +5,15 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from dermapair.imaging.crop import cut, whole_pixels
 from dermapair.imaging.hair import remove_hair
-from dermapair.types import PixelMap, RGBImage
+from dermapair.types import Box, PixelMap, RGBImage
 
 LONGEST = 4
 """Longest side that "crop" resizes, in short sides; what is beyond is cut before, as it is cut anyway."""
 
 
-def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
+def square_map(size: tuple[int, int], *, side: int, fit: str, box: Box | None = None) -> PixelMap:
     """Return where the prepared square lies in an original of `size` (width, height).
 
     Args:
@@ -20,8 +21,13 @@ def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
         side: of the square, pixels.
         fit: "crop" (the short side becomes `side`, the centre is cut, aspect kept) or "squash" (both sides
             become `side`).
+        box: the part of the original that it is made of, or None: all of it.
     """
     whole = PixelMap.identity(size)
+    if box is not None:
+        left, top, right, bottom = whole_pixels(box)
+        size = right - left, bottom - top
+        whole = whole.crop(left, top, size)
     if fit == "squash":
         return whole.resize((side, side))
     x0, y0, kept = _not_too_long(size)
@@ -30,7 +36,9 @@ def square_map(size: tuple[int, int], *, side: int, fit: str) -> PixelMap:
     return resized.crop((width - side) // 2, (height - side) // 2, (side, side))
 
 
-def square_of(image: RGBImage, *, side: int, fit: str, hair: str) -> tuple[RGBImage, bool]:
+def square_of(
+    image: RGBImage, *, side: int, fit: str, hair: str, box: Box | None = None
+) -> tuple[RGBImage, bool]:
     """Return the prepared square of an original, and whether hair removal refused it.
 
     Args:
@@ -38,11 +46,12 @@ def square_of(image: RGBImage, *, side: int, fit: str, hair: str) -> tuple[RGBIm
         side: as for `square_map`.
         fit: as for `square_map`.
         hair: how hair is removed first, a name in `imaging.hair.METHODS`, or "none".
+        box: as for `square_map`.
     """
     if hair == "none":
-        return make_square(image, side=side, fit=fit), False
+        return make_square(cut(image, box), side=side, fit=fit), False
     done = remove_hair(image, hair)
-    return make_square(done.image, side=side, fit=fit), done.refused
+    return make_square(cut(done.image, box), side=side, fit=fit), done.refused
 
 
 def make_square(image: RGBImage, *, side: int, fit: str) -> RGBImage:

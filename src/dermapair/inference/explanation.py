@@ -6,16 +6,18 @@ Letters: K classes, h w map cells, H W pixels of the user's image.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from dermapair.config import CropSettings
 from dermapair.errors import UsageError, unknown_choice
+from dermapair.imaging.crop import crop_of
 from dermapair.inference.orientations import Orientation
 from dermapair.saliency.grid import Grid
-from dermapair.saliency.place import find_box, to_pixels
+from dermapair.saliency.place import BOX_THRESHOLD, find_box, to_pixels
 from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, RGBImage, View
 
 Maps = Mapping[View, FloatArray]
@@ -79,6 +81,8 @@ class Explanation:
         placed: by view, where the network's input lies in it.
         explain: readout -> its maps; made when asked for.
         unused: views that were given, but that the network does not look at.
+        stage_one: by view, of a run of two stages, why it looked where it looked.
+        cuts: by view, the part of the image that it looked at.
     """
 
     prediction: Prediction
@@ -86,6 +90,8 @@ class Explanation:
     placed: Mapping[View, PixelMap]
     explain: Callable[[str], ReadoutMaps]
     unused: tuple[View, ...] = ()
+    stage_one: Mapping[View, Explanation] = field(default_factory=dict)
+    cuts: Mapping[View, Box] = field(default_factory=dict)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -131,10 +137,22 @@ class Explanation:
         found = self._of(readout or view)
         return to_pixels(found.on_input[view][k], PIXELS, self.placed[view])
 
-    def box(self, view: View, k: int, *, readout: str | None = None) -> Box | None:
+    def box(
+        self, view: View, k: int, *, readout: str | None = None, threshold: float = BOX_THRESHOLD
+    ) -> Box | None:
         """Return the box of class k in pixels of the user's own image, or None: no positive evidence."""
         found = self._of(readout or view)
-        return find_box(found.on_input[view][k], PIXELS, self.placed[view])
+        return find_box(found.on_input[view][k], PIXELS, self.placed[view], threshold=threshold)
+
+    def crop(self, view: View, settings: CropSettings) -> tuple[Box, str]:
+        """Return the part of a view's image that stage two looks at, and the class whose map says so.
+
+        The class is the one that the view predicts, in training as in testing: the true one would leak.
+        """
+        k = self.predicted(view)
+        height, width = self.images[view].shape[:2]
+        box = self.box(view, k, threshold=settings.threshold)
+        return crop_of(box, (width, height), settings), self.classes[k]
 
     def top(self, view: View, *, readout: str | None = None) -> FloatArray:
         """Return (K,) the largest value of each class's map, as `to_pixels` has it."""

@@ -15,8 +15,9 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from dermapair.config import DataSettings, NetworkSettings, PredictSettings
+from dermapair.config import CropSettings, DataSettings, NetworkSettings, PredictSettings
 from dermapair.config.files import write_whole
 from dermapair.data.task import Task
 from dermapair.errors import RecipeError, RunError
@@ -24,6 +25,8 @@ from dermapair.inference.forward import Scorer
 from dermapair.models import PairNet, build_network
 
 SCHEMA_VERSION: Final = 1
+STAGE_ONE: Final = "stage_one."
+"""Begins the names of stage one's weights in the file of a run of two stages."""
 
 
 class ModelFacts(BaseModel):
@@ -43,6 +46,8 @@ class ModelFacts(BaseModel):
         precision: that training used.
         started_from: what the backbone's weights were before training.
         cam: network and number of classes of the CAM network whose weights are in the file too, or None.
+        crop: where a run of two stages cuts.
+        stage_one: the facts of stage one, whose weights are in the file too; None: there is one stage.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -60,19 +65,26 @@ class ModelFacts(BaseModel):
     precision: str
     started_from: str
     cam: tuple[NetworkSettings, int] | None = None
+    crop: CropSettings = CropSettings()
+    stage_one: ModelFacts | None = None
 
     def as_task(self) -> Task:
         """Return the task that the model was trained for."""
         return Task(self.task, self.classes, self.class_of, self.diagnoses)
 
 
-def save_model(folder: Path, network: PairNet, facts: ModelFacts) -> None:
+def save_model(
+    folder: Path, network: PairNet, facts: ModelFacts, *, stage_one: PairNet | None = None
+) -> None:
     """Write both files, each whole or not at all.
 
     Raises:
         RunError: they cannot be written.
     """
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    state = dict(network.state_dict())
+    if stage_one is not None:
+        state |= {STAGE_ONE + name: tensor for name, tensor in stage_one.state_dict().items()}
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in state.items()}
     weights = folder / "model.safetensors"
     try:
         save_file(state, weights.with_suffix(".tmp"), metadata={"format": "pt"})
@@ -140,13 +152,55 @@ def load_cam(settings: NetworkSettings) -> PairNet | None:
     return load_model(source, device=torch.device("cpu"), precision="fp32")[0].network
 
 
+def load_stage_one(run: str) -> PairNet | None:
+    """Return the network of the run that a recipe names as stage one; None for "".
+
+    Raises:
+        RunError: it is no run, is damaged, or has two stages itself.
+    """
+    if not run:
+        return None
+    scorer, facts = load_model(Path(run), device=torch.device("cpu"), precision="fp32")
+    if facts.stage_one:
+        raise RunError(f"{run}: expected a run of one stage as stage one, got one of two; name the first")
+    return scorer.network
+
+
 def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[Scorer, ModelFacts]:
-    """Return a trained network, ready to score.
+    """Return a trained network, ready to score; of a run of two stages the second.
 
     Raises:
         RunError: a file is missing or damaged, or the weights do not fit the network.
     """
+    return load_stages(folder, device=device, precision=precision)[-1], read_facts(folder)
+
+
+def load_stages(folder: Path, *, device: torch.device, precision: str) -> list[Scorer]:
+    """Return the networks of a run, ready to score: one, or stage one and stage two.
+
+    Raises:
+        RunError: a file is missing or damaged, or the weights do not fit a network.
+    """
     facts = read_facts(folder)
+    path = folder / "model.safetensors"
+    try:
+        state = load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path}: expected the weights there; copy the whole run folder") from None
+    except (OSError, SafetensorError) as error:
+        raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:300]}); copy it again") from error
+    first = {k.removeprefix(STAGE_ONE): state.pop(k) for k in sorted(state) if k.startswith(STAGE_ONE)}
+    stages = [(facts.stage_one, first)] if facts.stage_one else []
+    return [
+        _scorer(folder, of, weights, device=device, precision=precision)
+        for of, weights in [*stages, (facts, state)]
+    ]
+
+
+def _scorer(
+    folder: Path, facts: ModelFacts, weights: dict[str, Tensor], *, device: torch.device, precision: str
+) -> Scorer:
+    """Return one network with its weights."""
     path = folder / "model.safetensors"
     try:
         with torch.random.fork_rng():
@@ -160,15 +214,10 @@ def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[S
             f"{', '.join(facts.combine_weights)}; copy the file again"
         )
     try:
-        network.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise RunError(f"{path}: expected the weights there; copy the whole run folder") from None
-    except (OSError, SafetensorError, RuntimeError) as error:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
         raise RunError(
             f"{path}: these weights do not fit model.json: {' '.join(str(error).split())[:300]}"
         ) from error
     network.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
-    scorer = Scorer(
-        network, facts.classes, facts.data, facts.predict, facts.combine_weights, device, precision
-    )
-    return scorer, facts
+    return Scorer(network, facts.classes, facts.data, facts.predict, facts.combine_weights, device, precision)

@@ -18,22 +18,24 @@ from PIL import Image
 
 from dermapair.augment import centre, place
 from dermapair.config import DataSettings
+from dermapair.data.boxes import BOX_COLUMNS, boxes_by_row
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Batch, Lesions, select_lesions
-from dermapair.data.store import open_pixels
+from dermapair.data.store import FileSource, PixelSource, open_pixels
 from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
 from dermapair.imaging.square import square_map, square_of
+from dermapair.inference.boxes import find_boxes
 from dermapair.inference.explanation import Explanation, ReadoutMaps, Turned, as_array, readout_maps
 from dermapair.inference.forward import Scorer, Seen, evaluating, to_tensor
-from dermapair.inference.model import ModelFacts, load_model
+from dermapair.inference.model import ModelFacts, load_stages, read_facts
 from dermapair.inference.orientations import ORIENTATIONS, Orientation
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores
 from dermapair.models import Output, Trunk
 from dermapair.saliency.grid import Grid, measure_grid
 from dermapair.saliency.maps import cam, maps_of
-from dermapair.types import VIEWS, PixelMap, Prediction, RGBImage, View
+from dermapair.types import VIEWS, Box, PixelMap, Prediction, RGBImage, View
 
 Picture = str | Path | Image.Image | RGBImage
 MEASURE_FROM = 256
@@ -47,11 +49,15 @@ class Shown(NamedTuple):
         image: the user's own, upright.
         pixels: (1, H, W, 3) uint8, the network's input.
         placed: where that lies in the image.
+        cut: the part of the image that a run of two stages looks at; None: it has one stage.
+        stage_one: why it looks there.
     """
 
     image: RGBImage
     pixels: RGBImage
     placed: PixelMap
+    cut: Box | None
+    stage_one: Explanation | None
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class Predictor:
         run: its folder.
         auto_precision: measure the precision before a long prediction.
         grids: where the cells of maps lie, by stage; filled when asked for.
+        stage_one: of a run of two stages the first, whose maps say where this one looks.
     """
 
     scorer: Scorer
@@ -71,6 +78,7 @@ class Predictor:
     run: Path
     auto_precision: bool = False
     grids: dict[int, Grid] = field(default_factory=dict, compare=False, repr=False)
+    stage_one: Predictor | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -127,7 +135,9 @@ class Predictor:
         where = {view: x.placed for view, x in shown.items()}
         given = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
         unused = tuple(view for view, picture in given.items() if picture is not None and view not in shown)
-        return Explanation(prediction, images, where, explain, unused)
+        first = {view: x.stage_one for view, x in shown.items() if x.stage_one}
+        cuts = {view: x.cut for view, x in shown.items() if x.cut}
+        return Explanation(prediction, images, where, explain, unused, first, cuts)
 
     def _grad_cam(self, shown: Mapping[View, Shown], readout: str) -> tuple[dict[View, list[Turned]], int]:
         """Return by view the maps of a readout in each orientation of the prediction, and their stage."""
@@ -167,10 +177,14 @@ class Predictor:
             picture = pictures[view]
             if picture is not None:
                 image = _image(picture, data)
-                whole, _ = square_of(image, side=data.size, fit=data.fit, hair=data.hair)
-                pixels = self.scorer.input_of(whole)[None]
-                square = square_map((image.shape[1], image.shape[0]), side=data.size, fit=data.fit)
-                shown[view] = Shown(image, pixels, place(centre(data.size, side), square, input_side=side))
+                first = self.stage_one.explain(**{view: image}) if self.stage_one else None
+                box = first.crop(view, self.facts.crop)[0] if first else None
+                square, _ = square_of(image, side=data.size, fit=data.fit, hair=data.hair, box=box)
+                pixels = self.scorer.input_of(square)[None]
+                size = image.shape[1], image.shape[0]
+                placed = square_map(size, side=data.size, fit=data.fit, box=box)
+                placed = place(centre(data.size, side), placed, input_side=side)
+                shown[view] = Shown(image, pixels, placed, box, first)
         if not shown:
             raise UsageError(
                 f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one"
@@ -234,7 +248,15 @@ class Predictor:
         if self.auto_precision and len(lesions) >= MEASURE_FROM:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
             scorer = replace(scorer, precision=choose_precision(rates))
-        yield from scorer.score(lesions, open_pixels(table, scorer.data))
+        yield from scorer.score(lesions, self._pixels(table, lesions))
+
+    def _pixels(self, table: CaseTable, lesions: Lesions) -> PixelSource:
+        """Return where the squares of some lesions come from; stage one says which parts of their images."""
+        if self.stage_one is None:
+            return open_pixels(table, self.scorer.data)
+        rows = sorted({row for of_view in lesions.images.values() for each in of_view for row in each})
+        found = find_boxes(self.stage_one, table, self.facts.crop, rows=rows).rows
+        return FileSource(table, self.scorer.data, boxes_by_row(pl.DataFrame(found, BOX_COLUMNS), table))
 
 
 def _image(picture: Picture, data: DataSettings) -> RGBImage:
@@ -276,5 +298,7 @@ def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> P
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     where = _device(device)
-    scorer, facts = load_model(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
-    return Predictor(scorer, facts, Path(run), auto_precision=precision == "auto")
+    facts, auto = read_facts(Path(run)), precision == "auto"
+    *first, scorer = load_stages(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
+    stage_one = Predictor(first[0], facts.stage_one, Path(run), auto) if first and facts.stage_one else None
+    return Predictor(scorer, facts, Path(run), auto, stage_one=stage_one)

@@ -12,15 +12,20 @@ import numpy as np
 
 from dermapair.config.files import write_whole
 from dermapair.errors import DermapairError
+from dermapair.imaging.crop import whole_pixels
 from dermapair.inference.explanation import Explanation
 from dermapair.saliency.overlay import overlay
-from dermapair.types import RGBImage
+from dermapair.types import RGBImage, View
 
 SCHEMA_VERSION = 1
+FRAME = (255, 255, 255)
+"""Colour of the line round the part that stage two looks at."""
 
 
 def write_explanation(explanation: Explanation, out: Path, *, readout: str | None = None) -> dict[str, Any]:
     """Write `<view>_<class>.png`, `<view>.npy` (K x h x w) and, last, `explanation.json`.
+
+    Of a run of two stages also `<view>_stage_one.png`: the map that said where to look, and the part cut out.
 
     Overlays of one view share one scale, whose top is the largest value of its maps, so that they can be
     compared: a class without evidence looks like one.
@@ -55,6 +60,7 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
                 image = explanation.images[view]
                 drawn = overlay(image, values, top=top, evidence=evidence)
                 (out / f"{view}_{each}.png").write_bytes(png(drawn))
+            first = _write_stage_one(explanation, view, out)
         except OSError as error:
             raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
         views[view] = {
@@ -64,7 +70,7 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
             "top": top,
             "boxes": dict(zip(explanation.classes, boxes, strict=True)),
             "files": {c: f"{view}_{each}.png" for c, each in zip(explanation.classes, names, strict=True)},
-        }
+        } | first
     content = {
         "schema_version": SCHEMA_VERSION,
         "classes": list(explanation.classes),
@@ -75,6 +81,22 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
     }
     write_whole(out / "explanation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
+
+
+def _write_stage_one(explanation: Explanation, view: View, out: Path) -> dict[str, Any]:
+    """Write stage one's map of the class that it predicts and return what `explanation.json` says of it."""
+    first = explanation.stage_one.get(view)
+    if first is None:
+        return {}
+    k, cut = first.predicted(view), explanation.cuts[view]
+    top, evidence = float(first.top(view).max()), first.box(view, k) is not None
+    drawn = overlay(first.images[view], first.to_pixels(view, k), top=top, evidence=evidence)
+    x0, y0, x1, y1 = whole_pixels(cut)
+    thick = max(1, round(max(drawn.shape) / 256))
+    cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), FRAME, thick)
+    name = f"{view}_stage_one.png"
+    (out / name).write_bytes(png(drawn))
+    return {"stage_one": {"predicted": first.classes[k], "cut": cut, "file": name}}
 
 
 def _file_names(classes: Sequence[str]) -> list[str]:

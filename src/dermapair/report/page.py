@@ -141,20 +141,32 @@ def _curves(files: RunFiles) -> list[tuple[str, Markup]]:
 
 def _recipe(files: RunFiles) -> str:
     """Return the recipe as TOML; paths are cut down to their last part."""
-    network = files.recipe.network
-    names = {key: wording.without_folders(getattr(network, key)) for key in ("weights", "cam_source")}
-    return to_toml(files.recipe.model_copy(update={"network": network.model_copy(update=names)}))
+    paths = {"network": ("weights", "cam_source"), "crop": ("run",), "data": ("boxes",)}
+    sections = {}
+    for name, keys in paths.items():
+        section = getattr(files.recipe, name)
+        names = {key: wording.without_folders(getattr(section, key)) for key in keys}
+        sections[name] = section.model_copy(update=names)
+    return to_toml(files.recipe.model_copy(update=sections))
 
 
 def _commands(files: RunFiles) -> list[str]:
     """Return the commands that make this run again."""
     data, settings = files.manifest["data"], files.recipe.data
     cases = shlex.quote(PurePath(data["cases"]).name)
-    fit = "" if settings.fit == "crop" else f" --fit {settings.fit}"
+    how = "" if settings.fit == "crop" else f" --fit {settings.fit}"
+    how += "" if settings.hair == "none" else f" --hair {settings.hair}"
+    boxes, first = PurePath(settings.boxes).name, PurePath(files.recipe.crop.run).name
+    how += f" --boxes {shlex.quote(boxes)}" if boxes else ""
     return [
         f"dermapair data import {_source(data)} --out {cases}",
         *([f"dermapair data split {cases} {_split(data['split'])}"] if data.get("split") else []),
-        f"dermapair data prepare {cases} --size {settings.size}{fit}",
+        *(
+            [f"dermapair boxes {shlex.quote(first)} --data {cases} --out {shlex.quote(boxes)}"]
+            if boxes
+            else []
+        ),
+        f"dermapair data prepare {cases} --size {settings.size}{how}",
         f"dermapair train recipe.toml --data {cases} --out RUN",
     ]
 

@@ -96,7 +96,13 @@ def _input(facts: ModelFacts) -> str:
     sizes = f"Input {trained} × {trained} px"
     if scored != trained:
         sizes += f" in training, {scored} × {scored} px in scoring"
-    return sizes + (f"; scores are means over {views} orientations of each image" if views > 1 else "")
+    sizes += f"; scores are means over {views} orientations of each image" if views > 1 else ""
+    return sizes + (
+        "; it looks at the part of each image that the map of stage one points at, whose weights are in the "
+        "model file too"
+        if facts.stage_one
+        else ""
+    )
 
 
 def _network(network: NetworkSettings) -> str:

@@ -23,9 +23,10 @@ from dermapair.data.store import Store, open_pixels, unreadable
 from dermapair.data.task import UNKNOWN, build_task
 from dermapair.errors import DermapairError, TableError
 from dermapair.evaluation import evaluate, truth_of
-from dermapair.inference.model import ModelFacts, cam_facts, save_model
+from dermapair.inference.model import ModelFacts, cam_facts, load_stage_one, read_facts, save_model
 from dermapair.inference.scores import Scores, scores_frame
 from dermapair.report import write_report
+from dermapair.reproduce.boxes import with_stage_one
 from dermapair.reproduce.held_out import with_cam_source, write_lesions
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
@@ -71,7 +72,7 @@ def run_experiment(
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
     parts = _parts(recipe, table)
-    recipe = with_cam_source(recipe, table)
+    recipe = with_stage_one(with_cam_source(recipe, table), table)
     data, left_out = _training_data(recipe, table, parts)
     if strict and left_out["unreadable_images"]:
         raise _unreadable(left_out["unreadable_images"])
@@ -95,7 +96,8 @@ def run_experiment(
     if not trained.fabric.is_global_zero:
         return {}
     trained = _fitted(trained, data)
-    save_model(out, trained.scorer.network, _facts(trained, data))
+    first = load_stage_one(recipe.crop.run)
+    save_model(out, trained.scorer.network, _facts(trained, data), stage_one=first)
     results = _predict_and_evaluate(trained, parts, data, table, out)
     epochs = read_lines(out / "journal.jsonl")  # all of them, also those before a kill
     seconds = sum(line["train_s"] + line["val_s"] for line in epochs) + time.perf_counter() - trained_at
@@ -168,6 +170,8 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     names = {"weights": weights}  # folders are the user's own; what was in them is in the file
     names |= {} if recipe.network.cam_source == "self" else {"cam_source": f"run {source}"}
     started = "random weights" if weights == "none" else f"ImageNet weights ({weights})"
+    stage_one = read_facts(Path(recipe.crop.run)) if recipe.crop.run else None
+    started = f"the weights of stage one, that from {stage_one.started_from}" if stage_one else started
     return ModelFacts(
         recipe=recipe.name,
         task=task.name,
@@ -175,12 +179,14 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
         class_of=task.class_of,
         diagnoses=task.diagnoses,
         network=recipe.network.model_copy(update=names),
-        data=recipe.data,
+        data=recipe.data.model_copy(update={"boxes": ""}),
         predict=recipe.predict,
         combine_weights=dict(trained.scorer.weights),
         precision=recipe.train.precision,
         started_from=started,
         cam=cam_facts(recipe.network),
+        crop=recipe.crop.model_copy(update={"run": f"run {Path(recipe.crop.run).name}" if stage_one else ""}),
+        stage_one=stage_one,
     )
 
 

@@ -39,14 +39,38 @@ def with_cam_source(recipe: Recipe, table: CaseTable) -> Recipe:
     if recipe.network.pooling != "cam_bp" or recipe.network.cam_source == "self":
         return recipe
     source = Path(recipe.network.cam_source).resolve()
-    if not (source / "manifest.json").is_file():
-        raise RunError(f"{source}: expected a finished run with manifest.json; train it to the end")
+    check_held_out(source, table, what="a CAM network")
+    network = recipe.network.model_copy(update={"cam_source": str(source)})
+    return recipe.model_copy(update={"network": network})
+
+
+def lesions_of(run: Path) -> pl.DataFrame:
+    """Return `lesion_id`, `patient_id` and `split` of what a finished run was trained and tested on.
+
+    Raises:
+        RunError: it is unfinished, or does not say.
+    """
+    if not (run / "manifest.json").is_file():
+        raise RunError(f"{run}: expected a finished run with manifest.json; train it to the end")
     try:
-        theirs = pl.read_parquet(source / LESIONS)
+        return pl.read_parquet(run / LESIONS)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(
-            f"{source / LESIONS}: expected the lesions of a CAM network's run ({error}); train it again"
-        ) from error
+        raise RunError(f"{run / LESIONS}: expected the lesions of a run ({error}); train it again") from error
+
+
+def check_held_out(source: Path, table: CaseTable, *, what: str) -> None:
+    """Refuse a run that has learned a lesion or patient, by id, of our validation or test part.
+
+    Args:
+        source: folder of the other run.
+        table: our cases.
+        what: what the other run is for us, for messages.
+
+    Raises:
+        RunError: the run is unfinished, or does not say what it was trained on.
+        LeakError: it has learned one.
+    """
+    theirs = lesions_of(source)
     for split, parts in LEARNED.items():
         ours, learned = (
             table.frame.filter(pl.col("split") == split),
@@ -57,8 +81,6 @@ def with_cam_source(recipe: Recipe, table: CaseTable) -> Recipe:
             both = both.filter(both.is_in(learned[column].drop_nulls().implode()))
             if len(both):
                 raise LeakError(
-                    f"{source}: expected a CAM network that has held out our {split} part, got one that has "
+                    f"{source}: expected {what} that has held out our {split} part, got one that has "
                     f"learned {len(both)} of its {column}, {both[0]!r} the first; train it on this split"
                 )
-    network = recipe.network.model_copy(update={"cam_source": str(source)})
-    return recipe.model_copy(update={"network": network})

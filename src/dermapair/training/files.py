@@ -50,9 +50,14 @@ def check_recipe(out: Path, recipe: Recipe) -> None:
 
 
 def _moved(recipe: Recipe) -> Recipe:
-    """Return a recipe that says of its CAM network's run the name only: folders may be moved."""
-    name = Path(recipe.network.cam_source).name
-    return recipe.model_copy(update={"network": recipe.network.model_copy(update={"cam_source": name})})
+    """Return a recipe that says of other runs and of boxes the name only: folders may be moved."""
+    sections = {"network": "cam_source", "crop": "run", "data": "boxes"}
+    names = {
+        name: section.model_copy(update={key: Path(getattr(section, key)).name})
+        for name, key in sections.items()
+        for section in [getattr(recipe, name)]
+    }
+    return recipe.model_copy(update=names)
 
 
 def data_key(train: Lesions, val: Lesions) -> str:

@@ -25,7 +25,7 @@ from dermapair.config import Recipe, to_toml
 from dermapair.config.files import write_whole
 from dermapair.data.lesions import Batch
 from dermapair.errors import RecipeError, TrainingError, unknown_choice
-from dermapair.inference.model import load_cam
+from dermapair.inference.model import load_cam, load_stage_one
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
@@ -80,7 +80,7 @@ def train(
     fabric.launch()
     with torch.random.fork_rng():
         torch.manual_seed(recipe.seed)
-        network = build_network(recipe.network, len(data.task.classes), cam=load_cam(recipe.network))
+        network = _start(recipe, len(data.task.classes))
         if recipe.train.readout not in (*network.readouts, "both"):
             known = (*network.readouts, "both")
             raise RecipeError(
@@ -90,7 +90,7 @@ def train(
             )
         network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(network, recipe)
-        if recipe.train.unfold_batch_norm and not checkpoint:
+        if recipe.train.unfold_batch_norm and not checkpoint and not recipe.crop.run:
             first = _first_batches(recipe, data, network)
             unfold_batch_norm(network, first, fabric.device, parts=_pretrained(recipe, network))
         recipe = _settle_precision(recipe, network, fabric, checkpoint)
@@ -100,6 +100,24 @@ def train(
         return _run(
             fabric, recipe, data, network, checkpoint, out=out, key=key, report=report, on_step=on_step
         )
+
+
+def _start(recipe: Recipe, n_classes: int) -> PairNet:
+    """Return the network that training starts from: pretrained or random, in stage two stage one's."""
+    first = load_stage_one(recipe.crop.run)
+    if first is None:
+        return build_network(recipe.network, n_classes, cam=load_cam(recipe.network))
+    settings = recipe.network.model_copy(update={"weights": "none"})
+    network = build_network(settings, n_classes, cam=load_cam(recipe.network))
+    try:
+        network.load_state_dict(first.state_dict())
+    except RuntimeError as error:
+        raise RecipeError(
+            f"crop.run {recipe.crop.run!r}: expected the network and classes of this recipe, as stage two "
+            f"goes on with its weights, got others ({' '.join(str(error).split())[:200]}); use one "
+            f"recipe for both"
+        ) from error
+    return network
 
 
 def _run(

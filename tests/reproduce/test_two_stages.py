@@ -1,0 +1,208 @@
+"""Two stages: boxes by the maps of one run, a second run on what they cut out, one predictor for both."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+from safetensors.torch import load_file
+
+import dermapair
+from dermapair.config import CropSettings, Recipe
+from dermapair.data.boxes import read_box_frame
+from dermapair.data.cases import CaseTable, read_cases, write_cases
+from dermapair.data.split import Fold, split_cases
+from dermapair.errors import LeakError, RecipeError, RunError, TableError
+from dermapair.inference.scores import concatenate, read_scores
+from dermapair.report.explanation import write_explanation
+from dermapair.reproduce import experiment
+from dermapair.reproduce.boxes import make_boxes, run_name
+from dermapair.reproduce.experiment import run_experiment
+from training.phantoms import phantom_cases, register_tiny, tiny_recipe
+
+EVERYTHING = {"whole": 0.0}
+"""Every part is more than this share of the image, so that all of it is kept."""
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
+    register_tiny(monkeypatch)
+    monkeypatch.setattr(experiment, "write_report", lambda run, **_: run)
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> CaseTable:
+    return read_cases(phantom_cases(tmp_path_factory))
+
+
+@pytest.fixture
+def first(table: CaseTable, tmp_path: Path, tiny: None) -> Path:
+    """Stage one."""
+    run_experiment(tiny_recipe(train={"epochs": 1}), table, tmp_path / "first")
+    return tmp_path / "first"
+
+
+def boxes_of(first: Path, table: CaseTable, **keys: Any) -> Path:
+    out = first.parent / "boxes.parquet"
+    make_boxes(first, table, out, settings=CropSettings(**keys), device="cpu")
+    return out
+
+
+def second_recipe(first: Path, boxes: Path, *, lr: float = 0.05, **keys: Any) -> Recipe:
+    return tiny_recipe(
+        crop={"run": str(first), **keys},
+        data={"boxes": str(boxes)},
+        optimizer={"lr": lr},
+        train={"epochs": 1, "freeze_batch_norm": lr < 1e-6},
+    )
+
+
+def second_stage(first: Path, table: CaseTable, **keys: Any) -> Path:
+    out = first.parent / "second"
+    run_experiment(second_recipe(first, boxes_of(first, table, **keys), **keys), table, out)
+    return out
+
+
+def files_of(table: CaseTable, split: str = "test") -> tuple[str, dict[str, Path]]:
+    """Return a lesion with one image of each view, and its files."""
+    rows = table.frame.with_row_index("row").filter(split=split)
+    for lesion in rows["lesion_id"].unique(maintain_order=True):
+        of = rows.filter(lesion_id=lesion)
+        if sorted(of["view"]) == ["clinical", "dermoscopic"]:
+            return lesion, {view: table.path(row) for view, row in zip(of["view"], of["row"], strict=True)}
+    raise AssertionError
+
+
+def test_the_predictor_does_what_training_did_without_the_first_run(first: Path, table: CaseTable) -> None:
+    second = second_stage(first, table)
+    assert (second / "model.json").read_text().count(str(first.parent)) == 0
+    shutil.rmtree(first)
+    (first.parent / "boxes.parquet").unlink()
+    predictor = dermapair.load(second, device="cpu", precision="fp32")
+    _, trained = read_scores(second / "predictions.parquet", split="test")
+    now = concatenate(list(predictor.predict_cases(table, split="test")))
+    ids, expected = trained["both"]
+    found = now.probabilities["both"][[now.ids.index(i) for i in ids]]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    lesion, files = files_of(table)
+    one = predictor.predict(**files).probabilities["both"]
+    np.testing.assert_allclose(one, expected[ids.index(lesion)], atol=1e-5)
+
+
+def test_stage_two_starts_from_stage_one(first: Path, table: CaseTable) -> None:
+    """Without a step and with nothing cut away, stage two is stage one."""
+    boxes = boxes_of(first, table, **EVERYTHING)
+    out = first.parent / "second"
+    run_experiment(second_recipe(first, boxes, lr=1e-30, **EVERYTHING), table, out)
+    one, both = (load_file(run / "model.safetensors") for run in (first, out))
+    assert set(both) == {*one, *(f"stage_one.{name}" for name in one)}
+    for name, tensor in one.items():
+        assert (both[f"stage_one.{name}"] == tensor).all()
+        np.testing.assert_allclose(both[name], tensor, atol=1e-12)
+    stages = (dermapair.load(run, device="cpu", precision="fp32") for run in (first, out))
+    _, files = files_of(table)
+    a, b = (p.predict(**files).probabilities for p in stages)
+    for readout in a:
+        np.testing.assert_allclose(b[readout], a[readout], atol=1e-6)
+
+
+def test_an_explanation_shows_both_stages(first: Path, table: CaseTable, tmp_path: Path) -> None:
+    keys = {"threshold": 0.9, "margin": 0.0}
+    predictor = dermapair.load(second_stage(first, table, **keys), device="cpu", precision="fp32")
+    lesion, files = files_of(table)
+    explanation = predictor.explain(**files)
+    frame = read_box_frame(tmp_path / "boxes.parquet")
+    for view in files:
+        cut = explanation.cuts[view]
+        row = frame.row(by_predicate=pl.col("image_id") == f"{lesion}_{view}", named=True)
+        assert cut == pytest.approx([row[key] for key in ("x0", "y0", "x1", "y1")])
+        one = explanation.stage_one[view]
+        assert row["class"] == one.classes[one.predicted(view)]
+        seen = ~np.isnan(explanation.to_pixels(view, 0))
+        ys, xs = np.nonzero(seen)
+        assert xs.min() >= np.floor(cut[0]) and xs.max() < np.ceil(cut[2])
+        assert ys.min() >= np.floor(cut[1]) and ys.max() < np.ceil(cut[3])
+        assert explanation.images[view].shape == one.images[view].shape
+    written = write_explanation(explanation, tmp_path / "why")
+    said = json.loads((tmp_path / "why" / "explanation.json").read_text())["views"]["clinical"]["stage_one"]
+    assert said == {
+        "predicted": written["views"]["clinical"]["stage_one"]["predicted"],
+        "cut": list(explanation.cuts["clinical"]),
+        "file": "clinical_stage_one.png",
+    }
+    assert (tmp_path / "why" / "dermoscopic_stage_one.png").is_file()
+
+
+def test_one_stage_has_no_first(first: Path, table: CaseTable) -> None:
+    explanation = dermapair.load(first, device="cpu").explain(**files_of(table)[1])
+    assert explanation.stage_one == {} and explanation.cuts == {}
+
+
+def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
+    first: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    folds = []
+    for k in range(2):
+        part = split_cases(table, val=0.2, test=0.15, seed=3, fold=Fold(k, 2))
+        run_experiment(tiny_recipe(train={"epochs": 1}), part, tmp_path / f"fold{k}")
+        folds.append(tmp_path / f"fold{k}")
+    out = tmp_path / "fitted.parquet"
+    summary = make_boxes(first, table, out, settings=CropSettings(), folds=folds, device="cpu")
+    frame = read_box_frame(out).join(table.frame.select("image_id", "lesion_id", "split"), on="image_id")
+    assert len(frame) == len(table.frame)
+    assert summary["cross_fitted"] == (frame["split"] == "train").sum()
+    names = [run_name(run) for run in (first, *folds)]
+    for row in frame.iter_rows(named=True):
+        assert row["run"] == names[row["fold"]]
+        assert (row["fold"] == 0) == (row["split"] != "train")
+        if row["fold"]:
+            theirs = pl.read_parquet(folds[row["fold"] - 1] / "lesions.parquet")
+            assert theirs.filter(lesion_id=row["lesion_id"])["split"].to_list() == ["test"]
+    run_experiment(second_recipe(first, out), table, tmp_path / "second")
+    with pytest.raises(LeakError, match="expected a fold that has not learned lesion"):
+        make_boxes(first, table, out, settings=CropSettings(), folds=folds[:1], device="cpu")
+
+
+def test_a_stage_one_that_knows_our_test_part_is_refused(
+    first: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    other = split_cases(table, val=0.25, test=0.25, seed=5)
+    other = write_cases(replace(other, folder=None), tmp_path / "other")
+    recipe = second_recipe(first, boxes_of(first, table))
+    with pytest.raises(LeakError, match="expected a stage one that has held out our val part"):
+        run_experiment(recipe, other, tmp_path / "second")
+
+
+def test_boxes_that_the_trained_run_would_not_cut_are_refused(
+    first: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    boxes = boxes_of(first, table)
+    with pytest.raises(TableError, match="the same keys of"):
+        run_experiment(second_recipe(first, boxes, margin=0.3), table, tmp_path / "second")
+    shutil.copytree(first, tmp_path / "renamed")
+    with pytest.raises(TableError, match="expected boxes of validation and test images by stage one"):
+        run_experiment(second_recipe(tmp_path / "renamed", boxes), table, tmp_path / "second")
+
+
+def test_a_stage_one_of_another_kind_is_refused(first: Path, table: CaseTable, tmp_path: Path) -> None:
+    boxes = boxes_of(first, table)
+    recipe = second_recipe(first, boxes)
+    share = recipe.model_copy(update={"network": recipe.network.model_copy(update={"kind": "share"})})
+    with pytest.raises(RecipeError, match="expected the network and classes of this recipe"):
+        run_experiment(share, table, tmp_path / "second")
+    second = second_stage(first, table)
+    third = second_recipe(second, boxes_of(second, table))
+    with pytest.raises(RunError, match="expected a run of one stage as stage one"):
+        run_experiment(third, table, tmp_path / "third")
+
+
+@pytest.mark.parametrize("keys", [{"crop": {"run": "first"}}, {"data": {"boxes": "boxes.parquet"}}])
+def test_boxes_and_the_run_that_cuts_go_together(keys: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="set both or neither"):
+        tiny_recipe(**keys)

@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Train the network of the learned hair removal.")
     parser.add_argument("folder", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, default=4000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     network = train(read_examples(options.folder), options.steps, options.seed)

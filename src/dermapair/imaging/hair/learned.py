@@ -10,9 +10,9 @@ from dermapair.imaging.hair.fill import fill
 from dermapair.imaging.hair.network import BASE, hair_probability, working_size
 from dermapair.types import RGBImage
 
-HAIR = 0.6
+HAIR = 0.5
 """Probability above which a pixel is hair."""
-EDGE = 0.4
+EDGE = 0.25
 """Probability above which a pixel is replaced, and EDGE_WIDTH pixels round it, at a longer side of BASE."""
 EDGE_WIDTH = 4 / 3
 

@@ -25,6 +25,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from dermapair.types import RGBImage
 
 BASE = 512
+CELL = 2
+"""Side of a cell of the network's finer size, pixels."""
 WEIGHTS = Path(__file__).with_name("network.safetensors")
 SPREAD = 48.0
 """Divides the difference from the median colour, of 255."""
@@ -37,36 +39,31 @@ AROUND = 8
 
 
 class HairNet(nn.Module):
-    """A U-net of three sizes: (B, 3, H, W) to (B, 1, H, W) logits of hair; 27 thousand weights."""
+    """A U-net of two sizes: (B, 3, H, W) to (B, 1, H, W) logits of hair; H and W multiples of 4.
 
-    def __init__(self, widths: tuple[int, int, int, int] = (12, 16, 24, 8)) -> None:
+    Four pixels are one cell from the start, each with channels of its own, which is twice as fast as working on
+    pixels and as exact.
+    """
+
+    def __init__(self, fine: int = 16, coarse: int = 24) -> None:
         super().__init__()
-        a, b, c, d = widths
-        self.full = _block(3, a)
-        self.halved = nn.Sequential(_block(a, b, stride=2), _block(b, b))
-        dilated = [_block(c, c, dilation=k) for k in (2, 4, 2)]
-        self.quartered = nn.Sequential(_block(b, c, stride=2), *dilated)
-        self.to_half, self.join_half = nn.Conv2d(c, b, 1), _block(b, b)
-        self.to_whole, self.join_whole = nn.Conv2d(b, a, 1), _block(a, d)
-        self.last = nn.Conv2d(d, 1, 1)
+        self.fine = nn.Sequential(_block(3 * CELL**2, fine), _block(fine, fine))
+        dilated = [_block(coarse, coarse, dilation=k) for k in (2, 4, 2)]
+        self.coarse = nn.Sequential(_block(fine, coarse, stride=2), *dilated)
+        self.back, self.join = nn.Conv2d(coarse, fine, 1), _block(fine, fine)
+        self.last = nn.Conv2d(fine, CELL**2, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits."""
-        whole = self.full(x)
-        half = self.halved(whole)
-        up = self.join_half(_enlarged(self.to_half(self.quartered(half)), half) + half)
-        logits: Tensor = self.last(self.join_whole(_enlarged(self.to_whole(up), whole) + whole))
-        return logits
+        fine = self.fine(F.pixel_unshuffle(x, CELL))
+        coarse = F.interpolate(self.back(self.coarse(fine)), scale_factor=2, mode="bilinear")
+        return F.pixel_shuffle(self.last(self.join(coarse + fine)), CELL)
 
 
 def _block(inputs: int, outputs: int, *, stride: int = 1, dilation: int = 1) -> nn.Sequential:
     """Return a 3 x 3 convolution, batch norm and ReLU."""
     convolution = nn.Conv2d(inputs, outputs, 3, stride, dilation, dilation, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(outputs), nn.ReLU(inplace=True))
-
-
-def _enlarged(x: Tensor, like: Tensor) -> Tensor:
-    return F.interpolate(x, size=like.shape[2:], mode="bilinear", align_corners=False)
 
 
 def working_size(size: tuple[int, int]) -> tuple[int, int]:

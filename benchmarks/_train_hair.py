@@ -3,7 +3,7 @@
     python benchmarks/_train_hair.py FOLDER OUT.safetensors [--steps 2500] [--seed 0]
 
 FOLDER holds NAME.jpg and NAME_hair.png; the first, third, fifth by name are learned from and the others left
-for `hair_removal.py`. Half of the pictures get some more hairs, drawn. A quarter of an hour on one core.
+for `hair_removal.py`. Half of the pictures get some more hairs, drawn. Eight minutes on two cores.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 import dermapair
 from dermapair.config import CropSettings, Recipe
-from dermapair.data.boxes import read_box_frame
+from dermapair.data.boxes import read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable, read_cases, write_cases
 from dermapair.data.split import Fold, split_cases
 from dermapair.errors import LeakError, RecipeError, RunError, TableError
@@ -139,6 +139,23 @@ def test_an_explanation_shows_both_stages(first: Path, table: CaseTable, tmp_pat
     assert (tmp_path / "why" / "dermoscopic_stage_one.png").is_file()
 
 
+def test_a_run_goes_on_with_its_own_boxes_only(first: Path, table: CaseTable, tmp_path: Path) -> None:
+    recipe = second_recipe(first, boxes_of(first, table))
+
+    longer = recipe.model_copy(update={"train": recipe.train.model_copy(update={"epochs": 2})})
+
+    def after_one(epoch: int, done: int, steps: int) -> None:
+        if epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(longer, table, tmp_path / "second", on_step=after_one)
+    frame = read_box_frame(Path(recipe.data.boxes)).with_columns(x0=pl.col("x0") * 0.5)
+    write_boxes(frame.to_dicts(), Path(recipe.data.boxes), CropSettings())
+    with pytest.raises(RunError, match="was started on other lesions, boxes"):
+        run_experiment(longer, table, tmp_path / "second", resume=True)
+
+
 def test_one_stage_has_no_first(first: Path, table: CaseTable) -> None:
     explanation = dermapair.load(first, device="cpu").explain(**files_of(table)[1])
     assert explanation.stage_one == {} and explanation.cuts == {}
@@ -148,8 +165,10 @@ def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
     first: Path, table: CaseTable, tmp_path: Path
 ) -> None:
     folds = []
+    train = replace(table, frame=table.frame.filter(split="train").with_columns(split=None), folder=None)
+    train = write_cases(train, tmp_path / "train")
     for k in range(2):
-        part = split_cases(table, val=0.2, test=0.15, seed=3, fold=Fold(k, 2))
+        part = split_cases(train, val=0.2, test=0.15, seed=3, fold=Fold(k, 2))
         run_experiment(tiny_recipe(train={"epochs": 1}), part, tmp_path / f"fold{k}")
         folds.append(tmp_path / f"fold{k}")
     out = tmp_path / "fitted.parquet"
@@ -167,6 +186,10 @@ def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
     run_experiment(second_recipe(first, out), table, tmp_path / "second")
     with pytest.raises(LeakError, match="expected a fold that has not learned lesion"):
         make_boxes(first, table, out, settings=CropSettings(), folds=folds[:1], device="cpu")
+    other = split_cases(table, val=0.25, test=0.25, seed=5)
+    run_experiment(tiny_recipe(train={"epochs": 1}), other, tmp_path / "knows")
+    with pytest.raises(LeakError, match="expected a fold that has held out our val part"):
+        make_boxes(first, table, out, settings=CropSettings(), folds=[tmp_path / "knows"], device="cpu")
 
 
 def test_a_stage_one_that_knows_our_test_part_is_refused(
@@ -194,8 +217,11 @@ def test_a_stage_one_of_another_kind_is_refused(first: Path, table: CaseTable, t
     boxes = boxes_of(first, table)
     recipe = second_recipe(first, boxes)
     share = recipe.model_copy(update={"network": recipe.network.model_copy(update={"kind": "share"})})
-    with pytest.raises(RecipeError, match="expected the network and classes of this recipe"):
+    with pytest.raises(RecipeError, match=r"network\.kind = 'share', got 'triple'"):
         run_experiment(share, table, tmp_path / "second")
+    task = recipe.task.model_copy(update={"groups": {"melanoma": ("melanoma",), "other": ("*",)}})
+    with pytest.raises(RecipeError, match="with the classes melanoma, other, got cancer, benign"):
+        run_experiment(recipe.model_copy(update={"task": task}), table, tmp_path / "second")
     second = second_stage(first, table)
     third = second_recipe(second, boxes_of(second, table))
     with pytest.raises(RunError, match="expected a run of one stage as stage one"):

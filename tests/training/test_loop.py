@@ -251,7 +251,7 @@ def test_other_data_are_refused(part: str, cases: Path, tmp_path: Path) -> None:
     def fewer(data: TrainingData) -> TrainingData:
         return replace(data, **{part: getattr(data, part).take(range(5))})
 
-    with pytest.raises(RunError, match="was started on other lesions or another split"):
+    with pytest.raises(RunError, match="was started on other lesions, boxes or another split"):
         run(tiny_recipe(), cases, tmp_path, resume=True, change=fewer)
 
 

@@ -26,6 +26,7 @@ def boxes(
     """Write where stage two looks: the region of each image that the map of its predicted class points at."""
     from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
+    from dermapair.errors import DermapairError
     from dermapair.reproduce.boxes import make_boxes
 
     settings = load_recipe(run / "recipe.toml", overrides=set_).crop
@@ -40,3 +41,5 @@ def boxes(
         f"{len(summary['errors'])} images cannot be read"
     )
     finish(summary, as_json=as_json)
+    if summary["errors"] and not summary["images"]:
+        raise DermapairError(f"{len(summary['errors'])} images cannot be read; they are listed above")

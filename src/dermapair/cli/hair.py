@@ -13,13 +13,13 @@ from dermapair.cli.common import Json, finish, progress, say
 def hair(
     source: Annotated[Path, typer.Argument(metavar="IN", help="An image, or a folder of images.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write <stem>.png to.")],
-    method: Annotated[str, typer.Option(help="dullrazor, learned or blackhat.")] = "dullrazor",
+    method: Annotated[str, typer.Option(help="dullrazor, oriented, learned or blackhat.")] = "dullrazor",
     mask: Annotated[bool, typer.Option("--mask", help="Write <stem>_hair.png too; 255 is hair.")] = False,
     workers: Annotated[int, typer.Option(min=0, help="Threads; 0 takes one for each core.")] = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Fail if an image cannot be read.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Remove hair from images; what is not hair stays as it is, pixel for pixel."""
+    """Remove hair from images; beyond its edge every pixel stays as it is."""
     from dermapair.errors import DermapairError
     from dermapair.imaging.hair.files import clean_files
 

@@ -28,6 +28,7 @@ from dermapair.data.boxes import Boxes, boxes_digest
 from dermapair.data.cases import CaseTable
 from dermapair.data.squares import boxes_of, read_square
 from dermapair.errors import DermapairError, ImageError
+from dermapair.imaging.hair import VERSION as HAIR_VERSION
 from dermapair.imaging.square import square_map
 from dermapair.types import PixelMap, RGBImage
 
@@ -117,6 +118,8 @@ def store_key(table: CaseTable, settings: DataSettings) -> str:
     digest = hashlib.sha256()
     unused = {"input"} | ({"hair"} if settings.hair == "none" else set())  # none: as before there was the key
     pixel_settings = settings.model_dump(exclude=unused | {"boxes"})
+    if settings.hair != "none":
+        pixel_settings["hair_version"] = HAIR_VERSION
     if settings.boxes:
         pixel_settings["boxes"] = boxes_digest(Path(settings.boxes))
     digest.update(json.dumps([FORMAT_VERSION, pixel_settings], sort_keys=True).encode())

@@ -169,6 +169,10 @@ class Explanation:
             elif self.predicted(view) != self.predicted("both"):
                 other = self.classes[self.predicted("both")]
                 found.append(f"{view}: this view alone predicts {name}, both together {other}")
+            if view in self.cuts:
+                first = self.stage_one[view]
+                found += [f"stage one, {warning}" for warning in first.warnings]
+                continue
             seen = placed.size[0] * placed.size[1] / placed.scale**2
             share = seen / (placed.source_size[0] * placed.source_size[1])
             if share < 0.9:

@@ -176,7 +176,7 @@ def load_model(folder: Path, *, device: torch.device, precision: str) -> tuple[S
 
 
 def load_stages(folder: Path, *, device: torch.device, precision: str) -> list[Scorer]:
-    """Return the networks of a run, ready to score: one, or stage one and stage two.
+    """Return the networks of a run, ready to score: one, or stage one (always fp32, as boxes are) and two.
 
     Raises:
         RunError: a file is missing or damaged, or the weights do not fit a network.
@@ -192,7 +192,7 @@ def load_stages(folder: Path, *, device: torch.device, precision: str) -> list[S
     first = {k.removeprefix(STAGE_ONE): state.pop(k) for k in sorted(state) if k.startswith(STAGE_ONE)}
     stages = [(facts.stage_one, first)] if facts.stage_one else []
     return [
-        _scorer(folder, of, weights, device=device, precision=precision)
+        _scorer(folder, of, weights, device=device, precision=precision if of is facts else "fp32")
         for of, weights in [*stages, (facts, state)]
     ]
 

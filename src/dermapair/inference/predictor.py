@@ -227,7 +227,8 @@ class Predictor:
     ) -> Iterator[Scores]:
         """Yield the scores of a case table's lesions, a batch at a time; memory does not grow.
 
-        Prepared pixels are used where there are some for these settings, else the files. An image that cannot
+        Prepared pixels are used where there are some for these settings, else the files; by a run of two
+        stages always the files, after stage one has looked at all of them. An image that cannot
         be read costs that image only and is listed in `errors`.
 
         Args:
@@ -237,11 +238,16 @@ class Predictor:
                 Ge et al. 2017, section 3.1, of how much a network depends on which view is which.
 
         Raises:
-            UsageError: `swap_views` of a network of one view, or no lesion has an image that it takes.
+            UsageError: `swap_views` of a network of one view or a run of two stages, or no lesion has an
+                image that it takes.
         """
         if swap_views and len(self.scorer.network.views) < len(VIEWS):
             only = self.scorer.network.views[0]
             raise UsageError(f"swapping views: expected a network of two views, got one of {only}; leave it")
+        if swap_views and self.stage_one:
+            raise UsageError(
+                "swapping views: expected a run of one stage, got one of two; take its stage one"
+            )
         lesions = self.lesions(table, split=split)
         lesions = lesions.swapped() if swap_views else lesions
         scorer = self.scorer

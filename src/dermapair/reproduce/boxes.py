@@ -11,11 +11,27 @@ import polars as pl
 from dermapair.config import CropSettings, Recipe
 from dermapair.data.boxes import check_rule, read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable
-from dermapair.errors import LeakError, TableError
+from dermapair.data.task import build_task
+from dermapair.errors import LeakError, RecipeError, TableError
 from dermapair.inference.boxes import Found, find_boxes
-from dermapair.inference.model import weights_digest
+from dermapair.inference.model import read_facts, weights_digest
 from dermapair.inference.predictor import load
 from dermapair.reproduce.held_out import check_held_out, lesions_of
+
+SAME = (
+    "kind",
+    "view",
+    "backbone",
+    "head",
+    "cut",
+    "extra",
+    "extra_groups",
+    "unpadded",
+    "pooling",
+    "share",
+    "tap",
+)
+"""Keys of [network] in which both stages must agree."""
 
 
 def make_boxes(
@@ -39,16 +55,18 @@ def make_boxes(
         table: the cases.
         out: the file to write.
         settings: the recipe's `crop` section.
-        folds: runs of a cross-validation.
+        folds: runs of a cross-validation inside the training part; validation and test must be new to them
+            too.
         device: as for `load`.
         progress: called with (images done, images in all).
 
     Returns:
-        `images` with a box, how many of them `whole` and `cross_fitted`, and `errors`.
+        `images` with a box, how many of them `cross_fitted`, and `errors`.
 
     Raises:
         RunError: a run is damaged, or does not say what it has learned.
-        LeakError: every fold has learned a lesion.
+        LeakError: a fold has learned a lesion or patient of our validation or test part, or every fold one of
+            the training part.
     """
     runs = [run, *folds]
     source = _sources(runs, table)
@@ -90,10 +108,11 @@ def with_stage_one(recipe: Recipe, table: CaseTable) -> Recipe:
         return recipe
     run, boxes = Path(recipe.crop.run).resolve(), Path(recipe.data.boxes).resolve()
     check_held_out(run, table, what="a stage one")
+    _check_same(recipe, table, run)
     frame, name = read_box_frame(boxes), run_name(run)
     check_rule(boxes, recipe.crop)
     held_out = table.frame.filter(pl.col("split").is_in(["val", "test"]))["image_id"]
-    others = frame.filter(pl.col("image_id").is_in(held_out.implode()) & (pl.col("run") != name))
+    others = frame.filter(pl.col("image_id").is_in(held_out.implode()) & pl.col("run").ne_missing(name))
     if len(others):
         raise TableError(
             f"{boxes}: expected boxes of validation and test images by stage one ({name}), got "
@@ -102,6 +121,24 @@ def with_stage_one(recipe: Recipe, table: CaseTable) -> Recipe:
     crop = recipe.crop.model_copy(update={"run": str(run)})
     data = recipe.data.model_copy(update={"boxes": str(boxes)})
     return recipe.model_copy(update={"crop": crop, "data": data})
+
+
+def _check_same(recipe: Recipe, table: CaseTable, run: Path) -> None:
+    """Refuse a stage one with another network or other classes: its weights are where training starts."""
+    facts = read_facts(run)
+    classes = build_task(recipe.task, table.diagnoses).classes
+    if facts.classes != classes:
+        raise RecipeError(
+            f"crop.run {run}: expected a stage one with the classes {', '.join(classes)}, got "
+            f"{', '.join(facts.classes)}; use one recipe for both"
+        )
+    for key in SAME:
+        ours, theirs = (getattr(settings, key) for settings in (recipe.network, facts.network))
+        if ours != theirs:
+            raise RecipeError(
+                f"crop.run {run}: expected a stage one with network.{key} = {ours!r}, got {theirs!r}; use "
+                f"one recipe for both"
+            )
 
 
 def run_name(run: Path) -> str:
@@ -115,6 +152,8 @@ def _sources(runs: Sequence[Path], table: CaseTable) -> list[int]:
     source = [0] * len(lesions)
     if len(runs) == 1:
         return source
+    for fold in runs[1:]:
+        check_held_out(fold, table, what="a fold")
     trained = _ids(runs[0], ["train"])
     learned = [_ids(run, ["train", "val"]) for run in runs[1:]]
     for row, lesion in enumerate(lesions):

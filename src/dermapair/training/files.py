@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from dermapair.config import Recipe, load_recipe
+from dermapair.data.boxes import boxes_digest
 from dermapair.data.lesions import Lesions
 from dermapair.errors import RunError
+from dermapair.inference.model import weights_digest
 from dermapair.training.checkpoint import load_checkpoint, truncate_journal
 
 
@@ -29,7 +31,9 @@ def open_run(out: Path, recipe: Recipe, *, data_key: str, resume: bool) -> dict[
     check_recipe(out, recipe)
     checkpoint = load_checkpoint(out / "checkpoints" / "last.pt")
     if checkpoint and checkpoint["data_key"] != data_key:
-        raise RunError(f"{out}: was started on other lesions or another split; use those, or another folder")
+        raise RunError(
+            f"{out}: was started on other lesions, boxes or another split; use those, or another folder"
+        )
     truncate_journal(out / "journal.jsonl", epochs=checkpoint["epoch"] if checkpoint else 0)
     return checkpoint
 
@@ -60,9 +64,12 @@ def _moved(recipe: Recipe) -> Recipe:
     return recipe.model_copy(update=names)
 
 
-def data_key(train: Lesions, val: Lesions) -> str:
-    """Return a digest of the lesions, their labels and images."""
+def data_key(train: Lesions, val: Lesions, *, recipe: Recipe) -> str:
+    """Return a digest of the lesions, their labels and images, and of what stage two adds."""
     digest = hashlib.sha256()
+    if recipe.crop.run:
+        digest.update(boxes_digest(Path(recipe.data.boxes)).encode())
+        digest.update(weights_digest(Path(recipe.crop.run)).encode())
     for part in (train, val):
         digest.update(repr((part.ids, part.labels.tolist(), sorted(part.images.items()))).encode())
     return digest.hexdigest()

@@ -73,7 +73,7 @@ def train(
         RecipeError: the recipe does not fit the data.
     """
     _check(recipe, len(data.train), devices)
-    key = data_key(data.train, data.val)
+    key = data_key(data.train, data.val, recipe=recipe)
     checkpoint = open_run(out, recipe, data_key=key, resume=resume)
     strategy = "ddp_find_unused_parameters_true" if devices > 1 else "auto"
     fabric = Fabric(accelerator=accelerator, devices=devices, strategy=strategy)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from dermapair.errors import UsageError
-from dermapair.imaging.hair import METHODS, remove_hair
+from dermapair.imaging.hair import METHODS, network, remove_hair
 from imaging.hair.drawn import HAIR, hairy, skin
 
 pytestmark = pytest.mark.parametrize("method", METHODS)
@@ -56,3 +57,12 @@ def test_a_picture_full_of_lines_is_left_alone(method: str) -> None:
 def test_an_unknown_method_is_refused(method: str) -> None:
     with pytest.raises(UsageError, match="expected one of dullrazor"):
         remove_hair(skin(), method + "x")
+
+
+def test_nothing_is_drawn_from_torchs_generator(method: str) -> None:
+    """Hair may be removed in a thread in the middle of a training, which must resume to the same result."""
+    if method == "learned":
+        network._network.cache_clear()
+    before = torch.random.get_rng_state()
+    remove_hair(hairy()[0], method)
+    assert torch.equal(torch.random.get_rng_state(), before)

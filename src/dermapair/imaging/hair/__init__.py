@@ -6,30 +6,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 from dermapair.errors import UsageError
-from dermapair.imaging.hair.blackhat import remove_by_blackhat
+from dermapair.imaging.hair.blackhat import find_by_blackhat
 from dermapair.imaging.hair.dullrazor import DullRazor
+from dermapair.imaging.hair.found import Found, Mask
 from dermapair.types import RGBImage
 
-Mask = NDArray[np.bool_]
 
-
-def _learned(image: RGBImage) -> tuple[RGBImage, Mask]:
+def _learned(image: RGBImage) -> Found:
     """Find hair by a small network; torch is loaded when the first image comes."""
-    from dermapair.imaging.hair.learned import remove_learned
+    from dermapair.imaging.hair.learned import find_learned
 
-    return remove_learned(image)
+    return find_learned(image)
 
 
-METHODS: Final[dict[str, Callable[[RGBImage], tuple[RGBImage, Mask]]]] = {
-    "dullrazor": DullRazor().remove,
-    "oriented": DullRazor(directions=12, element=9, threshold=12, length=20, margin=1).remove,
+METHODS: Final[dict[str, Callable[[RGBImage], Found]]] = {
+    "dullrazor": DullRazor().find,
+    "oriented": DullRazor(directions=12, element=9, threshold=12, length=20, margin=1).find,
     "learned": _learned,
-    "blackhat": remove_by_blackhat,
+    "blackhat": find_by_blackhat,
 }
+VERSION = 1
+"""Raised when a method changes a pixel: prepared stores of before are then made again."""
 MOST = 0.3
 """Share of an image above which what was found is no hair."""
 
@@ -66,6 +64,6 @@ def remove_hair(image: RGBImage, method: str) -> HairRemoval:
         UsageError: there is no such method.
     """
     check_method(method)
-    cleaned, mask = METHODS[method](image)
-    refused = bool(mask.mean() > MOST)
-    return HairRemoval(image if refused else cleaned, mask, refused)
+    found = METHODS[method](image)
+    refused = bool(found.mask.mean() > MOST)
+    return HairRemoval(image if refused else found.fill(), found.mask, refused)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dermapair.imaging.hair.found import Found, Mask
 from dermapair.types import RGBImage
 
 ELEMENT = 9
@@ -13,10 +13,14 @@ THRESHOLD = 10
 RADIUS = 6
 
 
-def remove_by_blackhat(image: RGBImage) -> tuple[RGBImage, NDArray[np.bool_]]:
-    """Return the image with dark narrow things inpainted (Telea 2004) and the (H, W) mask of them."""
+def find_by_blackhat(image: RGBImage) -> Found:
+    """Find dark narrow things; they are inpainted (Telea 2004)."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (ELEMENT, ELEMENT))
     found = cv2.GaussianBlur(cv2.morphologyEx(grey, cv2.MORPH_BLACKHAT, cross), (3, 3), 0) > THRESHOLD
-    filled = cv2.inpaint(image, found.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
-    return np.asarray(filled, dtype=np.uint8), found
+    return Found(found, lambda: _inpainted(image, found))
+
+
+def _inpainted(image: RGBImage, mask: Mask) -> RGBImage:
+    filled = cv2.inpaint(image, mask.astype(np.uint8), RADIUS, cv2.INPAINT_TELEA)
+    return np.asarray(filled, dtype=np.uint8)

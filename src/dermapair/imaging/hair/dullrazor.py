@@ -13,10 +13,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dermapair.imaging.hair.found import Found, Mask
 from dermapair.types import RGBImage
 
 BASE = 768
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,17 @@ class DullRazor:
     width: float = 10.0
     margin: float = 2.0
 
-    def find(self, image: RGBImage) -> Mask:
-        """Return the (H, W) mask of hair and its margin."""
-        return self._directions_of_hair(image) > 0
-
-    def remove(self, image: RGBImage) -> tuple[RGBImage, Mask]:
-        """Return the image with hair replaced and the (H, W) mask of what was replaced."""
+    def find(self, image: RGBImage) -> Found:
+        """Find hair; its margin counts as hair and is replaced with it."""
         direction = self._directions_of_hair(image)
+        return Found(direction > 0, lambda: self._filled(image, direction))
+
+    def _filled(self, image: RGBImage, direction: NDArray[np.uint8]) -> RGBImage:
+        """Return the image with hair replaced (steps 3 and 4)."""
         filled = image.copy()
         for k in range(self.directions):
             _bridge(filled, image, direction, k + 1, self._angle(k) + np.pi / 2)
-        return adaptive_median(filled, direction > 0), direction > 0
+        return adaptive_median(filled, direction > 0)
 
     def _angle(self, k: int) -> float:
         return np.pi * k / self.directions

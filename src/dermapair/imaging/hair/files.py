@@ -47,6 +47,13 @@ def clean_files(
     """
     check_method(method)
     files = _files(source)
+    stems = {file.stem for file in files}
+    taken = sorted(f"{stem}_hair" for stem in stems if mask and f"{stem}_hair" in stems)
+    if taken:
+        raise UsageError(
+            f"{source}: the mask of an image would be written over the image {taken[0]!r}; leave out "
+            f"--mask, or move masks elsewhere"
+        )
     if out.resolve() in {file.resolve().parent for file in files}:
         raise UsageError(f"{out}: expected another folder than that of the images; name a new one")
     out.mkdir(parents=True, exist_ok=True)

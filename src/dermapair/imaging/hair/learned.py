@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from dermapair.imaging.hair.fill import fill
+from dermapair.imaging.hair.found import Found
 from dermapair.imaging.hair.network import BASE, hair_probability, working_size
 from dermapair.types import RGBImage
 
@@ -17,10 +17,10 @@ EDGE = 0.25
 EDGE_WIDTH = 4 / 3
 
 
-def remove_learned(image: RGBImage) -> tuple[RGBImage, NDArray[np.bool_]]:
-    """Return the image with hair and its blurred edge replaced, and the (H, W) mask of the hair."""
+def find_learned(image: RGBImage) -> Found:
+    """Find hair; its blurred edge, which is not in the mask, is replaced with it."""
     size = image.shape[1], image.shape[0]
     small = cv2.resize(image, working_size(size), interpolation=cv2.INTER_AREA)
     probability = cv2.resize(hair_probability(np.asarray(small, dtype=np.uint8)), size)
     edge = np.ones((2 * round(EDGE_WIDTH * max(size) / BASE) + 1,) * 2, np.uint8)
-    return fill(image, cv2.dilate(probability, edge) > EDGE), probability > HAIR
+    return Found(probability > HAIR, lambda: fill(image, cv2.dilate(probability, edge) > EDGE))

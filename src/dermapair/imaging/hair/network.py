@@ -41,8 +41,8 @@ AROUND = 8
 class HairNet(nn.Module):
     """A U-net of two sizes: (B, 3, H, W) to (B, 1, H, W) logits of hair; H and W multiples of 4.
 
-    Four pixels are one cell from the start, each with channels of its own, which is twice as fast as working on
-    pixels and as exact.
+    Four pixels are one cell from the start, each with channels of its own, which is twice as fast as working
+    on pixels; docs/experiments.md has both.
     """
 
     def __init__(self, fine: int = 16, coarse: int = 24) -> None:
@@ -100,8 +100,9 @@ def hair_probability(small: RGBImage) -> NDArray[np.float32]:
 @cache
 def _network() -> nn.Module:
     """Return the trained network, its batch norm folded into the convolutions."""
-    network = HairNet()
-    network.load_state_dict(load_file(WEIGHTS))
+    with torch.device("meta"):  # no weights are drawn: this may run in a thread in the middle of a training
+        network = HairNet()
+    network.load_state_dict(load_file(WEIGHTS), assign=True)
     network.eval()
     for block in network.modules():
         if isinstance(block, nn.Sequential) and isinstance(block[-1], nn.ReLU):

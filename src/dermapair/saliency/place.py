@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dermapair.saliency.grid import Grid
@@ -39,7 +40,9 @@ def to_pixels(values: FloatArray, grid: Grid, placed: PixelMap) -> FloatArray:
         values, sides = np.asarray(values), placed.size
     columns = _between(grid.cells(across), values.shape[1])
     rows = _between(grid.cells(down), values.shape[0])
-    result = rows @ values.astype(np.float32) @ columns.T
+    # By torch: the threads of numpy's product wait busily and would slow the next pass through a network.
+    parts = (torch.from_numpy(np.ascontiguousarray(x, dtype=np.float32)) for x in (rows, values, columns.T))
+    result: FloatArray = torch.linalg.multi_dot(list(parts)).numpy()
     result[:, _unseen(across, sides[0])] = np.nan
     result[_unseen(down, sides[1])] = np.nan
     return result

@@ -20,7 +20,9 @@ Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pix
 
 @app.command("import")
 def import_(
-    adapter: Annotated[str, typer.Argument(help="milk10k, isic2017, isic2017-masks, csv or phantom.")],
+    adapter: Annotated[
+        str, typer.Argument(help="milk10k, isic2017, isic2017-masks, ham10000, csv or phantom.")
+    ],
     root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
     out: Annotated[Path, typer.Option(help="Case folder to write.")],
     lesions: Annotated[int, typer.Option(min=1, help="phantom: how many lesions to draw.")] = 1000,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dermapair.data.adapters import csv, isic2017, isic2017_masks, milk10k
+from dermapair.data.adapters import csv, ham10000, isic2017, isic2017_masks, milk10k
 from dermapair.data.cases import CaseTable
 from dermapair.errors import UsageError, unknown_choice
 
@@ -13,6 +13,7 @@ ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
     "milk10k": milk10k.read,
     "isic2017": isic2017.read,
     "isic2017-masks": isic2017_masks.read,
+    "ham10000": ham10000.read,
     "csv": csv.read,
 }
 """Name -> function of the data set's folder (csv: file). `phantom` draws instead, see `adapters.phantom`."""

@@ -67,6 +67,61 @@ def test_every_figure_of_a_readout_is_the_one_computed_by_hand(table: CaseTable,
     assert both["accuracy"]["low"] <= 4 / 5 <= both["accuracy"]["high"]
 
 
+def test_isic2017_holds_all_figures_of_the_challenge_by_hand(table: CaseTable, task: Task) -> None:
+    truth = truth_of(table, task, split="test")
+    isic = evaluate({"both": (IDS, P)}, truth, n_samples=50)["readouts"]["both"]["isic2017"]
+    assert len(isic) == 3 * 8
+    assert all(list(figure) == ["value", "low", "high"] for figure in isic.values())
+    at = {f"specificity_at_sensitivity_{t}": 2 / 3 for t in (82, 89, 95)}
+    # Melanoma: .7 right, .6 a false alarm, .5 exactly counts as no; both cases are reached after one alarm.
+    melanoma = {"auc": 5 / 6, "average_precision": 5 / 6, "accuracy": 3 / 5, "sensitivity": 1 / 2}
+    melanoma |= {"specificity": 2 / 3, **at}
+    for name, value in melanoma.items():
+        assert isic[f"melanoma_{name}"]["value"] == pytest.approx(value), name
+        assert isic[f"seborrheic_keratosis_{name}"]["value"] == 1.0
+        assert isic[f"mean_{name}"]["value"] == pytest.approx((value + 1) / 2), name
+        assert isic[f"mean_{name}"]["low"] <= (value + 1) / 2 <= isic[f"mean_{name}"]["high"]
+
+
+def test_isic2017_figures_of_tied_scores_by_hand(table: CaseTable, task: Task) -> None:
+    p = np.array([[0.2, 0.6, 0.2], [0.4, 0.2, 0.4], [0.2, 0.6, 0.2], [0.4, 0.2, 0.4], [0.2, 0.2, 0.6]])
+    truth = truth_of(table, task, split="test")
+    isic = evaluate({"both": (IDS[:5], p)}, truth, n_samples=20)["readouts"]["both"]["isic2017"]
+    figures = {name.removeprefix("melanoma_"): f["value"] for name, f in isic.items() if "melanoma_" in name}
+    # Cases .6 and .2, others .6, .2, .2: the first ties one and wins two, the second ties two.
+    assert figures["auc"] == pytest.approx((0.5 + 2 + 0.5 + 0.5) / 6)
+    assert figures["average_precision"] == pytest.approx(0.5 * 1 / 2 + 0.5 * 2 / 5)
+    assert figures["accuracy"] == pytest.approx(3 / 5)
+    assert figures["specificity_at_sensitivity_82"] == 0.0
+    assert isic["seborrheic_keratosis_specificity_at_sensitivity_95"]["value"] == 1.0
+
+
+def test_isic2017_figures_agree_with_the_short_ones_on_the_same_resamples(
+    table: CaseTable, task: Task
+) -> None:
+    both = evaluate({"both": (IDS, P)}, truth_of(table, task, split="test"), n_samples=200)["readouts"][
+        "both"
+    ]
+    for name in ("melanoma_auc", "seborrheic_keratosis_auc"):
+        assert both["isic2017"][name] == pytest.approx(both[name], abs=1e-12)
+
+
+def test_isic2017_figures_without_a_keratosis_are_null(table: CaseTable, task: Task) -> None:
+    few = {"both": (IDS[:4], P[:4])}
+    isic = evaluate(few, truth_of(table, task, split="test"), n_samples=20)["readouts"]["both"]["isic2017"]
+    nothing = {"value": None, "low": None, "high": None}
+    assert isic["seborrheic_keratosis_auc"] == isic["mean_auc"] == nothing
+    assert isic["seborrheic_keratosis_sensitivity"] == nothing
+    assert isic["seborrheic_keratosis_accuracy"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+
+
+def test_a_task_without_the_challenges_classes_has_no_isic2017_figures(table: CaseTable) -> None:
+    settings = TaskSettings(groups={"cancer": ("melanoma",), "benign": ("*",)})
+    p = np.stack([P[:, 1], 1 - P[:, 1]], axis=1)
+    truth = truth_of(table, build_task(settings, DIAGNOSES), split="test")
+    assert "isic2017" not in evaluate({"both": (IDS, p)}, truth, n_samples=20)["readouts"]["both"]
+
+
 def test_a_class_without_a_case_is_not_defined_and_results_are_plain_json(
     table: CaseTable, task: Task
 ) -> None:

@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from dermapair import __version__
-from dermapair.cli import boxes, data, demo, doctor, evaluate, explain, hair, predict, reproduce, train
+from dermapair.cli import (
+    boxes,
+    data,
+    demo,
+    doctor,
+    evaluate,
+    explain,
+    hair,
+    predict,
+    reproduce,
+    submission,
+    train,
+)
 from dermapair.errors import DermapairError
 
 app = typer.Typer(
@@ -28,6 +40,7 @@ app.command()(boxes.boxes)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
 app.command()(reproduce.reproduce)
+app.command()(submission.submission)
 app.command()(doctor.doctor)
 
 

@@ -26,6 +26,7 @@ from dermapair.inference.scores import Array, read_scores
 from dermapair.metrics import METRICS, Interval
 from dermapair.metrics.bootstrap import bootstrap, wilson_interval
 from dermapair.metrics.classification import classes_without_cases, confusion_matrix
+from dermapair.metrics.isic import ISIC2017_CATEGORIES, isic2017_intervals
 from dermapair.types import VIEWS
 
 ISIC2017_AUCS = {
@@ -212,12 +213,38 @@ def _readout(
     return {
         "n_lesions": len(labels),
         **{name: plain(figures[name]) for name in (*METRICS, *extra)},
+        **_isic2017(labels, p, classes, groups=groups, n_samples=n_samples, seed=seed),
         "per_class": {
             name: _per_class(labels, p, k, figures[f"class {name}"]) for k, name in enumerate(classes)
         },
         "classes_without_cases": [classes[k] for k in absent],
         "confusion_matrix": confusion_matrix(labels, p).tolist(),
     }
+
+
+def _isic2017(
+    labels: NDArray[np.int64],
+    p: Array,
+    classes: Sequence[str],
+    *,
+    groups: NDArray[np.int64],
+    n_samples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Return all figures of the ISIC 2017 challenge under one key, for tasks that have its classes."""
+    if not set(ISIC2017_CATEGORIES) <= set(classes):
+        return {}
+    melanoma, sk = (classes.index(name) for name in ISIC2017_CATEGORIES)
+    figures = isic2017_intervals(
+        labels == melanoma,
+        p[:, melanoma],
+        labels == sk,
+        p[:, sk],
+        groups=groups,
+        n_samples=n_samples,
+        seed=seed,
+    )
+    return {"isic2017": {name: plain(figure) for name, figure in figures.items()}}
 
 
 def _per_class(labels: NDArray[np.int64], p: Array, k: int, auc: Interval) -> dict[str, Any]:

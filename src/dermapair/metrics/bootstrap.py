@@ -11,7 +11,7 @@ The intervals hold for new cases, not for another training run: the seed's sprea
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,8 @@ from dermapair.metrics.classification import (
     per_class_auc,
 )
 from dermapair.metrics.weighted import WEIGHTED, WeightedMetric, mean_auc
+
+WeightedFigures = Callable[[Floats], Mapping[str, Floats]]
 
 WEIGHTS_PER_CHUNK = 4_000_000  # 32 MB of float64: bounds the memory whatever N and S are
 
@@ -83,10 +85,23 @@ def bootstrap(
     """
     y, p = checked(y_true, probabilities)
     figures = _figures(metrics, aucs or {}, n_classes=p.shape[1])
-    values = _values(y, p, metrics, aucs or {})
-    chunks = _weights(_group_index(groups, len(y)), n_samples=n_samples, seed=seed)
-    samples = _concatenated([{name: f(y, p, w) for name, f in figures.items()} for w in chunks])
-    return {name: Interval(values[name], *_percentiles(samples[name], level)) for name in figures}
+    return intervals_of(
+        _values(y, p, metrics, aucs or {}),
+        lambda weights: {name: f(y, p, weights) for name, f in figures.items()},
+        chunks=resamples(len(y), groups=groups, n_samples=n_samples, seed=seed),
+        level=level,
+    )
+
+
+def intervals_of(
+    values: Mapping[str, float], weighted: WeightedFigures, *, chunks: Iterable[Floats], level: float
+) -> dict[str, Interval]:
+    """Percentile intervals of figures by name: on the cases themselves, and for weights (N, S), as (S,).
+
+    `chunks` are weights of `resamples`: the same cases, groups, number and seed give those of `bootstrap`.
+    """
+    samples = _concatenated([weighted(weights) for weights in chunks])
+    return {name: Interval(value, *_percentiles(samples[name], level)) for name, value in values.items()}
 
 
 def paired_bootstrap(
@@ -112,7 +127,7 @@ def paired_bootstrap(
         raise UsageError(f"expected both runs' scores of one shape, got {a.shape} and {b.shape}; align them")
     figures = _figures(metrics, aucs or {}, n_classes=a.shape[1])
     value_a, value_b = (_values(y, p, metrics, aucs or {}) for p in (a, b))
-    chunks = _weights(_group_index(groups, len(y)), n_samples=n_samples, seed=seed)
+    chunks = resamples(len(y), groups=groups, n_samples=n_samples, seed=seed)
     samples = _concatenated([{name: f(y, b, w) - f(y, a, w) for name, f in figures.items()} for w in chunks])
     return {
         name: Difference(
@@ -188,6 +203,11 @@ def _group_index(groups: ArrayLike | None, n_cases: int) -> Ints:
         )
     index: Ints = np.unique(names, return_inverse=True)[1].astype(np.int64)
     return index
+
+
+def resamples(n_cases: int, *, groups: ArrayLike | None, n_samples: int, seed: int) -> Iterator[Floats]:
+    """Yield weights (N, s) of the samples, as `bootstrap` draws them."""
+    return _weights(_group_index(groups, n_cases), n_samples=n_samples, seed=seed)
 
 
 def _weights(group_index: Ints, *, n_samples: int, seed: int) -> Iterator[Floats]:

@@ -6,14 +6,20 @@ Reading and writing submission files is not done here.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
-from dermapair.metrics import classification
+from dermapair.metrics import classification, weighted
+from dermapair.metrics.bootstrap import Interval, intervals_of, resamples
+from dermapair.metrics.classification import Bools, Floats
 
 ISIC2017_CATEGORIES = ("melanoma", "seborrheic_keratosis")
 ISIC2017_SENSITIVITIES = (0.82, 0.89, 0.95)
+NEAREST_TO_HALF = 1e-6
+_AT_SENSITIVITY = {f"specificity_at_sensitivity_{round(100 * t)}": t for t in ISIC2017_SENSITIVITIES}
 
 
 def isic2017_scores(
@@ -33,29 +39,69 @@ def isic2017_scores(
         `_specificity_at_sensitivity_82`, `_89`, `_95`; NaN where a category has no case or no non-case.
     """
     pairs = ((y_melanoma, p_melanoma), (y_sk, p_sk))
-    columns = [_isic2017_category(y_true, y_score) for y_true, y_score in pairs]
-    columns.append({name: float(np.mean([column[name] for column in columns])) for name in columns[0]})
+    named = _with_mean([_isic2017_category(y_true, y_score) for y_true, y_score in pairs])
+    return {name: float(value) for name, value in named.items()}
+
+
+def isic2017_intervals(
+    y_melanoma: ArrayLike,
+    p_melanoma: ArrayLike,
+    y_sk: ArrayLike,
+    p_sk: ArrayLike,
+    *,
+    groups: ArrayLike | None,
+    n_samples: int = 2000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> dict[str, Interval]:
+    """`isic2017_scores` with percentile bootstrap intervals; the other arguments are those of `bootstrap`.
+
+    A sample in which a figure is not defined is left out of its percentiles: for the mean, one that lacks
+    cases or non-cases of either category.
+    """
+    pairs = [classification.checked_binary(*pair) for pair in ((y_melanoma, p_melanoma), (y_sk, p_sk))]
+    return intervals_of(
+        isic2017_scores(y_melanoma, p_melanoma, y_sk, p_sk),
+        lambda weights: _with_mean([_isic2017_weighted(y, s, weights) for y, s in pairs]),
+        chunks=resamples(len(pairs[0][0]), groups=groups, n_samples=n_samples, seed=seed),
+        level=level,
+    )
+
+
+def _with_mean(columns: Sequence[Mapping[str, ArrayLike]]) -> dict[str, Floats]:
+    """Return `<category>_<figure>` of both categories and their mean, NaN where one of them is."""
+    mean = {
+        figure: np.mean([np.asarray(column[figure]) for column in columns], axis=0) for figure in columns[0]
+    }
     names = (*ISIC2017_CATEGORIES, "mean")
     return {
-        f"{name}_{metric}": value
-        for name, c in zip(names, columns, strict=True)
-        for metric, value in c.items()
+        f"{name}_{figure}": np.asarray(value)
+        for name, column in zip(names, (*columns, mean), strict=True)
+        for figure, value in column.items()
     }
 
 
 def _isic2017_category(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, float]:
     y, s = classification.checked_binary(y_true, y_score)
-    scores = {
+    return {
         "auc": classification.auc(y, s),
         "average_precision": classification.average_precision(y, s),
         "accuracy": float(sk.accuracy_score(y, s > 0.5)),
         "sensitivity": classification.sensitivity(y, s),
         "specificity": classification.specificity(y, s),
-    }
-    for target in ISIC2017_SENSITIVITIES:
-        name = f"specificity_at_sensitivity_{round(100 * target)}"
-        scores[name] = specificity_at_sensitivity(y, s, sensitivity=target)
-    return scores
+    } | {name: specificity_at_sensitivity(y, s, sensitivity=t) for name, t in _AT_SENSITIVITY.items()}
+
+
+def _isic2017_weighted(y: Bools, s: Floats, weights: Floats) -> dict[str, Floats]:
+    """The figures of `_isic2017_category` in each sample, by weights (N, S): (S,)."""
+    at = weighted.specificity_at_sensitivities(y, s, weights, sensitivities=ISIC2017_SENSITIVITIES)
+    return {
+        "auc": weighted.auc(y, s, weights),
+        "average_precision": weighted.average_precision(y, s, weights),
+        "accuracy": weighted.binary_accuracy(y, s, weights),
+        "sensitivity": weighted.sensitivity(y, s, weights),
+        "specificity": weighted.specificity(y, s, weights),
+    } | dict(zip(_AT_SENSITIVITY, at, strict=True))
 
 
 def specificity_at_sensitivity(y_true: ArrayLike, y_score: ArrayLike, *, sensitivity: float) -> float:
@@ -84,6 +130,44 @@ def challenge_macro_f1(y_true: ArrayLike, scores: ArrayLike) -> float:
     y, s = classification.checked(y_true, scores)
     truth = np.eye(s.shape[1], dtype=int)[y]
     return float(sk.f1_score(truth, (s > 0.5).astype(int), average="macro", zero_division=1.0))
+
+
+def f1_thresholds(y_true: ArrayLike, scores: ArrayLike) -> Floats:
+    """Thresholds t (K,) in (0, 1) at which "score > t" has each class's best F1: for `challenge_macro_f1`.
+
+    Fit them on validation, never on the cases that they decide. Thresholds lie midway between two scores; of
+    equals the highest is taken. A class without a case says nothing, and keeps 0.5.
+
+    Args:
+        y_true: (N,) class indices.
+        scores: (N, K) confidence of each class, in [0, 1].
+    """
+    y, s = classification.checked(y_true, scores)
+    return np.array([_f1_threshold(y == k, s[:, k]) for k in range(s.shape[1])])
+
+
+def _f1_threshold(positive: Bools, score: Floats) -> float:
+    if not positive.any():
+        return 0.5
+    levels = np.unique([0.0, 1.0, *score])[::-1]
+    thresholds = (levels[:-1] + levels[1:]) / 2
+    thresholds = thresholds[(thresholds > 0) & (thresholds < 1)]
+    called, found = (
+        len(x) - np.searchsorted(np.sort(x), thresholds, "right") for x in (score, score[positive])
+    )
+    return float(thresholds[np.argmax(2 * found / (called + positive.sum()))])
+
+
+def thresholds_to_half(scores: ArrayLike, thresholds: ArrayLike) -> Floats:
+    """Scores (N, K) in [0, 1] stretched so that each class's threshold t (K,) lands on 0.5.
+
+    Linear from 0..t to 0..0.5 and from t..1 to 0.5..1, which keeps the order of scores. Nothing comes nearer
+    to 0.5 than 1e-6, so that no rounding turns a decision; a score of t itself stays below.
+    """
+    s, t = np.asarray(scores, dtype=np.float64), np.asarray(thresholds, dtype=np.float64)
+    below = np.minimum(0.5 * np.minimum(s, t) / t, 0.5 - NEAREST_TO_HALF)
+    above = np.maximum(0.5 + 0.5 * (s - t) / (1 - t), 0.5 + NEAREST_TO_HALF)
+    return np.where(s > t, above, below)
 
 
 def balanced_accuracy_ties_wrong(y_true: ArrayLike, scores: ArrayLike) -> float:

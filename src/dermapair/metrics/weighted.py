@@ -2,8 +2,9 @@
 
 Letters: N cases, K classes, S bootstrap samples. Every function takes y (N,) class indices, p (N, K) and
 weights (N, S), how often each sample holds each case, and returns (S,): what scikit-learn gives for the
-repeated cases. Sorting is done once per class, not per sample. A class that a sample lacks is left out of
-its macro mean. Inputs come checked.
+repeated cases. Those of one class against the rest take positive (N,) and score (N,) instead of y and p.
+Sorting is done once per class, not per sample. A class that a sample lacks is left out of its macro mean.
+Inputs come checked.
 """
 
 from __future__ import annotations
@@ -49,6 +50,57 @@ def average_precision(positive: Bools, score: Floats, weights: Floats) -> Floats
     total = weights[positive].sum(axis=0)
     defined = weights[~positive].sum(axis=0) > 0
     return np.where(defined, ratio((weights[positive] * precision).sum(axis=0), total), np.nan)
+
+
+def binary_accuracy(positive: Bools, score: Floats, weights: Floats) -> Floats:
+    """Share of right answers in each sample, a case being called at > 0.5, strictly."""
+    return ratio(((score > 0.5) == positive) @ weights, weights.sum(axis=0))
+
+
+def sensitivity(positive: Bools, score: Floats, weights: Floats) -> Floats:
+    """Share of each sample's cases that score > 0.5."""
+    return ratio((score[positive] > 0.5) @ weights[positive], weights[positive].sum(axis=0))
+
+
+def specificity(positive: Bools, score: Floats, weights: Floats) -> Floats:
+    """Share of each sample's non-cases that score at most 0.5."""
+    return ratio((score[~positive] <= 0.5) @ weights[~positive], weights[~positive].sum(axis=0))
+
+
+def specificity_at_sensitivities(
+    positive: Bools, score: Floats, weights: Floats, *, sensitivities: Sequence[float]
+) -> Floats:
+    """1 - FPR of the first point of scikit-learn's default ROC curve that reaches each sensitivity, (T, S).
+
+    NaN in a sample without a case or without a non-case.
+    """
+    order = np.argsort(-score, kind="stable")
+    starts = np.unique(-score[order], return_index=True)[1]
+    ranked = weights[order]
+    cases = np.add.reduceat(ranked * positive[order, None], starts, axis=0)  # (L, S), L falling scores
+    others = np.add.reduceat(ranked, starts, axis=0) - cases
+    kept = _curve_points(cases, others)
+    tpr, fpr = (ratio(np.cumsum(steps, axis=0), steps.sum(axis=0)) for steps in (cases, others))
+    firsts = np.stack([(kept & (tpr >= t)).argmax(axis=0) for t in sensitivities])
+    return np.where(np.isnan(tpr[-1]), np.nan, 1 - fpr[firsts, np.arange(weights.shape[1])])
+
+
+def _curve_points(cases: Floats, others: Floats) -> Bools:
+    """Tell which scores (L, S) are points of each sample's default ROC curve, by their cases and non-cases.
+
+    `drop_intermediate` leaves out a point that the curve reaches by the same step as it leaves it, the first
+    and the last excepted; scores that a sample lacks are no points of it.
+    """
+    n_levels = len(cases)
+    present = cases + others > 0
+    level = np.where(present, np.arange(n_levels, dtype=np.int32)[:, None], np.int32(n_levels))
+    at_or_after = np.minimum.accumulate(level[::-1], axis=0)[::-1]
+    after = np.vstack([at_or_after[1:], np.full((1, cases.shape[1]), n_levels, dtype=np.int32)])
+    ends = (level == at_or_after[0]) | (after == n_levels)
+    following = np.minimum(after, n_levels - 1)
+    turns = np.take_along_axis(cases, following, axis=0) != cases
+    turns |= np.take_along_axis(others, following, axis=0) != others
+    return np.asarray(present & (ends | turns))
 
 
 def mean_auc(classes: Sequence[int]) -> WeightedMetric:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -20,6 +20,8 @@ Readout = Literal["clinical", "dermoscopic", "cross", "both"]
 
 VIEWS: Final[tuple[View, ...]] = ("clinical", "dermoscopic")
 READOUTS: Final[tuple[Readout, ...]] = ("clinical", "dermoscopic", "cross", "both")
+STAGES: Final = ("stage1", "stage2", "mean")
+"""What a run of two stages has: the first, the second (Jia & Shen 2017), and the mean of both."""
 
 RGBImage = NDArray[np.uint8]
 """HWC uint8 RGB in [0, 255]."""
@@ -38,11 +40,13 @@ class Prediction:
             unless it equals another readout; its entry is then the logarithm of the probabilities, whose
             softmax is the probabilities.
         probabilities: by readout, (K,) float64, each summing to 1.
+        stages: of a run of two stages, by STAGES, the probabilities of each and of their mean; else empty.
     """
 
     classes: tuple[str, ...]
     logits: Mapping[str, FloatArray]
     probabilities: Mapping[str, FloatArray]
+    stages: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,13 @@ import pytest
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("ge2018",), "unknown paper 'ge2018'; known: ge2017"),
+        (("ge2018",), "unknown paper 'ge2018'; known: ge2017, jia2017"),
+        (("jia2017", "--melanoma", "MEL"), "go with ge2017; leave them out"),
+        (("ge2017", "--masks", "m"), "--masks goes with jia2017; leave it out"),
+        (
+            ("jia2017", "--recipe", "quick"),
+            "expected a network on one view (network.kind single), got triple",
+        ),
         (("ge2017", "--quick", "--ablations", "loss"), "--quick trains no ablations, got --ablations loss"),
         (("ge2017", "--recipe", "quick", "--ablations", "lose"), "unknown ablation 'lose'; known: alpha 0.5"),
         (("ge2017", "--recipe", "quick", "--cancers", "mole"), "unknown class 'mole'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,9 @@ SIDE = 64
 DIAGNOSES = ("melanoma", "bcc", "scc", "blue_naevus")
 
 
-def dark_predictor(run: Path) -> Predictor:
+def dark_predictor(run: Path, **facts: Any) -> Predictor:
     """Return a network on dermoscopic images whose class 0 is the more probable the more is dark."""
-    predictor = load(save_tiny_run(run, kind="single"), device="cpu")
+    predictor = load(save_tiny_run(run, kind="single", **facts), device="cpu")
     network = predictor.scorer.network
     with torch.no_grad():
         for module in network.modules():

@@ -17,6 +17,7 @@ from dermapair.inference.scores import (
     read_scores,
     scores_frame,
     softmax,
+    with_stages,
 )
 
 NAN = np.full(2, np.nan)
@@ -50,6 +51,35 @@ def test_images_of_one_lesion_are_averaged_and_absent_ones_left_out() -> None:
     got = mean_over_images(values, np.array([0, 0, 1, 1, 2]), 3)["clinical"]
     assert got[:2] == pytest.approx(np.array([(A + C) / 2, B]))
     assert np.isnan(got[2]).all()
+
+
+def two_stages(how: str) -> Scores:
+    first = Scores(
+        ("a", "b"), ("x", "y"), {"both": np.array([A, NAN])}, {"both": np.log([A, NAN])}, (("b", "bad"),)
+    )
+    second = Scores(
+        ("a", "b"), ("x", "y"), {"both": np.array([C, NAN])}, {"both": np.array([C, NAN])}, first.errors
+    )
+    return with_stages(first, second, how=how)
+
+
+def test_two_stages_say_what_the_second_says_or_the_mean_and_keep_all_three() -> None:
+    for how, expected in (("stage2", C), ("mean", (A + C) / 2)):
+        both = two_stages(how)
+        assert both.probabilities["both"][0] == pytest.approx(expected)
+        assert np.isnan(both.probabilities["both"][1]).all()
+        assert [both.stages[s]["both"][0].tolist() for s in ("stage1", "stage2")] == [A.tolist(), C.tolist()]
+        assert both.stages["mean"]["both"][0] == pytest.approx((A + C) / 2)
+        assert both.errors == (("b", "bad"),), "an image that neither can read is listed once"
+    assert two_stages("stage2").logits["both"][0].tolist() == C.tolist()
+    assert softmax(two_stages("mean").logits["both"][:1]) == pytest.approx(((A + C) / 2)[None])
+
+
+def test_stages_of_batches_become_one_and_have_their_own_frame() -> None:
+    both = concatenate([two_stages("stage2"), two_stages("stage2")])
+    assert both.stages["stage1"]["both"].shape == (4, 2)
+    assert scores_frame(both, stage="stage1")["x"].to_list() == [A[0], A[0]]
+    assert scores_frame(both)["x"].to_list() == [C[0], C[0]]
 
 
 def test_scores_of_batches_become_one() -> None:

@@ -19,6 +19,7 @@ from dermapair.data.boxes import read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable, read_cases, write_cases
 from dermapair.data.split import Fold, split_cases
 from dermapair.errors import LeakError, RecipeError, RunError, TableError
+from dermapair.inference.boxes import find_boxes
 from dermapair.inference.scores import concatenate, read_scores
 from dermapair.report.explanation import write_explanation
 from dermapair.reproduce import experiment
@@ -93,6 +94,91 @@ def test_the_predictor_does_what_training_did_without_the_first_run(first: Path,
     lesion, files = files_of(table)
     one = predictor.predict(**files).probabilities["both"]
     np.testing.assert_allclose(one, expected[ids.index(lesion)], atol=1e-5)
+
+
+@pytest.mark.parametrize("how", ["stage2", "mean"])
+def test_each_stage_and_their_mean_are_kept(how: str, first: Path, table: CaseTable) -> None:
+    second = second_stage(first, table, combine=how, threshold=0.9, margin=0.0)
+    frame = pl.read_parquet(second / "stages.parquet").filter(split="test")
+    stage = {name: frame.filter(stage=name).drop("stage") for name in ("stage1", "stage2", "mean")}
+    ours = pl.read_parquet(second / "predictions.parquet").filter(split="test")
+    assert ours.equals(stage[how])
+    alone = pl.read_parquet(first / "predictions.parquet").filter(split="test")
+    assert alone.select("lesion_id", "readout").equals(stage["stage1"].select("lesion_id", "readout"))
+    np.testing.assert_allclose(alone["cancer"], stage["stage1"]["cancer"], atol=1e-6)
+    mean = (stage["stage1"]["cancer"] + stage["stage2"]["cancer"]) / 2
+    np.testing.assert_allclose(mean, stage["mean"]["cancer"], atol=1e-12)
+    results = json.loads((second / "results.json").read_text())
+    value = {
+        name: results["stages"][name]["both"]["macro_auc"]["value"] for name in ("stage1", "stage2", "mean")
+    }
+    assert results["readouts"]["both"]["macro_auc"]["value"] == value[how]
+    gain = results["stages"]["differences"]["stage2 - stage1"]["both"]["macro_auc"]
+    assert gain["value"] == pytest.approx(value["stage2"] - value["stage1"])
+    predictor = dermapair.load(second, device="cpu", precision="fp32")
+    lesion, files = files_of(table)
+    p = predictor.predict(**files)
+    for name, rows in stage.items():
+        row = rows.filter(lesion_id=lesion, readout="both")
+        np.testing.assert_allclose(p.stages[name]["both"], row.select(p.classes).row(0), atol=1e-5)
+    np.testing.assert_allclose(p.probabilities["both"], p.stages[how]["both"])
+
+
+def test_one_run_has_no_stages(first: Path, table: CaseTable) -> None:
+    assert dermapair.load(first, device="cpu").predict(**files_of(table)[1]).stages == {}
+    assert not (first / "stages.parquet").exists()
+    assert "stages" not in json.loads((first / "results.json").read_text())
+
+
+def test_boxes_in_batches_are_those_of_each_image_alone(first: Path, table: CaseTable) -> None:
+    """With quarter turns averaged, several images of a lesion, and lesions that lack a view."""
+    predictor = dermapair.load(first, device="cpu", precision="fp32")
+    turned = predictor.scorer.predict.model_copy(update={"views": 4, "batch_size": 5})
+    predictor = replace(predictor, scorer=replace(predictor.scorer, predict=turned))
+    for rule in ("predicted", "weighted", "contrast"):
+        settings = CropSettings(evidence=rule, threshold=0.7, margin=0.0, square=False)
+        found = find_boxes(predictor, table, settings, rows=range(len(table.frame))).rows
+        assert [row["image_id"] for row in found if row] and len(found) == len(table.frame)
+        cut = 0
+        for row in found[::5]:
+            number = table.frame["image_id"].to_list().index(row["image_id"])
+            explanation = predictor.explain(**{table.frame["view"][number]: table.path(number)})
+            box, name = explanation.crop(table.frame["view"][number], settings)
+            assert [row[key] for key in ("x0", "y0", "x1", "y1")] == pytest.approx(list(box), abs=1.01)
+            assert row["class"] == name
+            cut += box[2] - box[0] < 64
+        assert cut, "some part is smaller than its image, else this shows nothing"
+
+
+def test_an_image_that_cannot_be_read_costs_its_own_lesion(
+    first: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    second = second_stage(first, table)
+    shutil.copytree(table.root, tmp_path / "copy", ignore=shutil.ignore_patterns("pixels"))
+    copy = replace(read_cases(tmp_path / "copy"), root=tmp_path / "copy")
+    lesion, files = files_of(copy)
+    for path in files.values():
+        path.write_bytes(b"nothing")
+    scores = concatenate(list(dermapair.load(second, device="cpu").predict_cases(copy, split="test")))
+    absent = np.isnan(scores.probabilities["both"][:, 0])
+    assert [i for i, gone in zip(scores.ids, absent, strict=True) if gone] == [lesion]
+    assert [name for name, _ in scores.errors] == [lesion, lesion]
+
+
+@pytest.mark.parametrize("size", [(1, 60), (60, 1), (300, 20), (5000, 4000)], ids=str)
+def test_images_of_any_size_and_without_evidence_are_predicted(
+    size: tuple[int, int], first: Path, table: CaseTable, rng: np.random.Generator
+) -> None:
+    """One pixel wide, a strip, 20 megapixels; noise, one plain colour: finite scores, a part inside."""
+    predictor = dermapair.load(second_stage(first, table, threshold=0.8), device="cpu", precision="fp32")
+    height, width = size
+    noise = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    for image in (noise, np.full_like(noise, 128)):
+        p = predictor.predict(dermoscopic=image)
+        assert np.isfinite(p.probabilities["both"]).all()
+    explanation = predictor.explain(dermoscopic=noise[:600, :600])
+    x0, y0, x1, y1 = explanation.cuts["dermoscopic"]
+    assert 0 <= x0 < x1 <= min(width, 600) and 0 <= y0 < y1 <= min(height, 600)
 
 
 def test_stage_two_starts_from_stage_one(first: Path, table: CaseTable) -> None:

@@ -110,6 +110,18 @@ def test_the_journal_has_a_complete_line_for_every_epoch(kind: str, cases: Path,
     assert lines[0]["lr"] > lines[1]["lr"] > 0  # cosine
 
 
+def test_the_last_epoch_is_kept_where_validation_chooses_nothing(cases: Path, tmp_path: Path) -> None:
+    settings = {"epochs": 4, "metric": "accuracy"}
+    best = run(tiny_recipe(optimizer={"lr": 2.0}, train=settings), cases, tmp_path / "best")
+    last = run(
+        tiny_recipe(optimizer={"lr": 2.0}, train={**settings, "keep": "last"}), cases, tmp_path / "last"
+    )
+    assert (best.epoch, last.epoch) == (1, 4), "all epochs are equally good, and the first is taken"
+    assert any((value != state(best)[name]).any() for name, value in state(last).items())
+    with pytest.raises(ValueError, match=r'waits for a better epoch, but train\.keep is "last"'):
+        tiny_recipe(train={"keep": "last", "patience": 2})
+
+
 @pytest.mark.parametrize(("metric", "best"), [("log_loss", min), ("accuracy", max)])
 def test_the_best_epoch_is_kept(metric: str, best: Callable[..., float], cases: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(train={"epochs": 4, "metric": metric}, optimizer={"lr": 0.5})

@@ -4,6 +4,6 @@ The drawn parameters travel with the sample, so that it can be replayed and a ma
 of the original.
 """
 
-from dermapair.augment.operations import Augmentation, apply, centre, draw, place
+from dermapair.augment.operations import Augmentation, apply, centre, draw, five_corners, place
 
-__all__ = ["Augmentation", "apply", "centre", "draw", "place"]
+__all__ = ["Augmentation", "apply", "centre", "draw", "five_corners", "place"]

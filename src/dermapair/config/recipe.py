@@ -6,6 +6,7 @@ and `--set` is in `loading`.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -63,6 +64,11 @@ class CropSettings(Settings):
         "",
         description="stage two: the run of stage one, whose maps say where to cut and whose weights start it",
     )
+    evidence: str = Field(
+        "predicted",
+        description="what is read from the maps: predicted (that of the predicted class), weighted (all, by "
+        "probability) or contrast (where the classes are told apart)",
+    )
     threshold: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.2, description="of the map's maximum; the largest connected region above it gets the box"
     )
@@ -70,6 +76,9 @@ class CropSettings(Settings):
     square: bool = Field(True, description="the shorter side is made as long as the longer one")
     least: Share = Field(0.3, description="shortest side, as a share of the image's short side")
     whole: Share = Field(0.9, description="above this share of its area the image stays whole")
+    combine: Literal["stage2", "mean"] = Field(
+        "stage2", description="what a run of two stages says: its second stage, or the mean of both"
+    )
 
 
 class NetworkSettings(Settings):
@@ -78,7 +87,10 @@ class NetworkSettings(Settings):
     kind: Literal["single", "sole", "share", "triple"] = "triple"
     view: View = Field("dermoscopic", description="the view of a `single` network")
     backbone: str = Field("vgg16", description="a timm name, squeezenet1_1 or googlenet")
-    weights: str = Field("auto", description="auto, none, or a path to a safetensors file")
+    weights: str = Field(
+        "auto",
+        description="auto, none, a safetensors file, or the folder of a run whose trunk training starts from",
+    )
     head: Literal["gap", "fc4096"] = Field("gap", description="fc4096: VGG-16's two hidden layers")
     cut: str = Field("", description="the trunk ends after this stage; empty: after its last")
     extra: int = Field(0, ge=0, description="channels of a new 3 x 3 convolution behind the trunk; 0: none")
@@ -110,6 +122,11 @@ class NetworkSettings(Settings):
     combine: Literal["equal", "loss", "fitted"] = Field(
         "equal", description="weights of p_C, p_D, p_T in `both`: equal, the loss's, or fitted on validation"
     )
+
+    @property
+    def from_run(self) -> bool:
+        """Whether `weights` names the folder of a run."""
+        return Path(self.weights).is_dir()
 
 
 class LossSettings(Settings):
@@ -155,17 +172,30 @@ class TrainSettings(Settings):
     batch_size: Count = Field(32, description="lesions in one step, over all processes")
     metric: str = Field("macro_auc", description="validation metric that chooses the epoch")
     readout: Readout = Field("both", description="readout of that metric")
+    keep: Literal["best", "last"] = Field(
+        "best",
+        description="the epoch that is kept; last: validation chooses nothing, and is a fair test",
+    )
     patience: int = Field(0, ge=0, description="stop after so many epochs without a better value; 0 is off")
     ema: Share = Field(0.0, description="decay of the averaged weights for each step; 0 is off")
     freeze_until: str = Field("", description="the backbone is frozen up to the end of this stage")
     freeze_batch_norm: bool = Field(False, description="batch norm keeps its statistics and weights")
     unfold_batch_norm: bool = Field(
         False,
-        description="give batch norm that was folded into its convolutions statistics of its own",
+        description="give batch norm that was folded into its convolutions statistics of its own; not where "
+        "training starts from a run",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="auto: whichever a short measurement at the start finds faster"
     )
+
+    @model_validator(mode="after")
+    def _patience_chooses(self) -> TrainSettings:
+        if self.patience and self.keep == "last":
+            raise ValueError(
+                'train.patience waits for a better epoch, but train.keep is "last"; leave one of them out'
+            )
+        return self
 
 
 class AugmentSettings(Settings):
@@ -197,6 +227,10 @@ class PredictSettings(Settings):
 
     views: Literal[1, 2, 4, 8] = Field(
         1, description="averaged orientations: as is, mirrored, quarter turns, or both"
+    )
+    crop: Literal["centre", "five"] = Field(
+        "centre",
+        description="five: averaged over the corners and the centre of the square; with views = 2 ten views",
     )
     batch_size: Count = Field(32, description="lesions in one step")
     input: int = Field(
@@ -234,6 +268,11 @@ class Recipe(Settings):
         if self.predict.input > self.data.size:
             raise ValueError(
                 f"predict.input ({self.predict.input}) must not exceed data.size ({self.data.size})"
+            )
+        if self.predict.crop == "five" and 2 * (self.predict.input or self.data.input) < self.data.size:
+            raise ValueError(
+                f"predict.crop five: expected inputs of at least half of data.size ({self.data.size}), as "
+                f"five must cover it, got {self.predict.input or self.data.input}"
             )
         largest = round(self.augment.scale[1] * self.data.input)
         if largest > self.data.size:

@@ -32,8 +32,8 @@ weights' digest.
 
 CROP = "crop"
 """Key of the file's metadata that holds the settings."""
-Boxes = tuple[Box | None, ...]
-"""One for each row of a case table; None where the file has none for that image."""
+Boxes = Mapping[int, Box]
+"""Row of a case table -> its box; a row without one has none in the file."""
 
 
 def write_boxes(rows: Sequence[Mapping[str, Any]], path: Path, settings: CropSettings) -> None:
@@ -63,7 +63,7 @@ def _rule(settings: CropSettings) -> str:
 
 
 def read_boxes(path: Path, table: CaseTable) -> Boxes:
-    """Return the box of each row of a case table, None for an image without; errors: `read_box_frame`."""
+    """Return the boxes of a case table by row; errors: `read_box_frame`."""
     return boxes_by_row(read_box_frame(path), table)
 
 
@@ -96,9 +96,9 @@ def read_box_frame(path: Path) -> pl.DataFrame:
 
 
 def boxes_by_row(frame: pl.DataFrame, table: CaseTable) -> Boxes:
-    """Return the box of each row of a case table, None where a frame of BOX_COLUMNS has none."""
+    """Return the boxes of a case table by row, from a frame of BOX_COLUMNS."""
     found = dict(zip(frame["image_id"], frame.select("x0", "y0", "x1", "y1").iter_rows(), strict=True))
-    return tuple(found.get(image) for image in table.frame["image_id"])
+    return {row: found[image] for row, image in enumerate(table.frame["image_id"]) if image in found}
 
 
 def boxes_digest(path: Path) -> str:

@@ -30,7 +30,7 @@ class Square(NamedTuple):
 
 
 def boxes_of(table: CaseTable, settings: DataSettings) -> Boxes | None:
-    """Return for each row the part that is looked at; None where the settings name no boxes."""
+    """Return by row the part that is looked at; None where the settings name no boxes."""
     return read_boxes(Path(settings.boxes), table) if settings.boxes else None
 
 
@@ -43,6 +43,6 @@ def read_square(table: CaseTable, row: int, settings: DataSettings, boxes: Boxes
     path = table.path(row)
     image = read_image(path, max_pixels=settings.max_pixels)
     size = image.shape[1], image.shape[0]
-    box = checked_box(boxes[row], size, path) if boxes else None
+    box = checked_box(boxes.get(row), size, path) if boxes is not None else None
     pixels, refused = square_of(image, side=settings.size, fit=settings.fit, hair=settings.hair, box=box)
     return Square(pixels, size, refused, box)

@@ -105,7 +105,7 @@ def measure_faithfulness(
         of lesions that have one: a constant map has none.
     """
     rng, steps = np.random.default_rng([seed, 15485863]), count(1)
-    once = predictor.scorer.predict.model_copy(update={"views": 1})
+    once = predictor.scorer.predict.model_copy(update={"views": 1, "crop": "centre"})
     predictor = replace(predictor, scorer=replace(predictor.scorer, predict=once))
     found: list[_Tested] = []
     for i, (lesion, files) in enumerate(lesions.items()):

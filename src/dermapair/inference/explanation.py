@@ -18,6 +18,7 @@ from dermapair.imaging.crop import crop_of
 from dermapair.inference.orientations import Orientation
 from dermapair.saliency.grid import Grid
 from dermapair.saliency.place import BOX_THRESHOLD, find_box, to_pixels
+from dermapair.saliency.region import evidence
 from dermapair.types import VIEWS, Box, FloatArray, PixelMap, Prediction, RGBImage, View
 
 Maps = Mapping[View, FloatArray]
@@ -33,9 +34,9 @@ class ReadoutMaps(NamedTuple):
     """The maps that explain one readout.
 
     Attributes:
-        maps: by view, (K, h, w), of the image as it is; not clamped.
-        on_input: by view, (K, H, W) for the pixels of the network's input: the mean over the orientations
-            that the prediction averages over, each turned back.
+        maps: by view, (K, h, w), of the image as it is (of five cuts the centre); not clamped.
+        on_input: by view, (K, H, W) for the pixels of what is shown to the network: the mean over the cuts
+            and orientations that the prediction averages over, each turned back.
         method: "cam" or "grad-cam".
     """
 
@@ -52,7 +53,7 @@ def readout_maps(
     Args:
         found: by view, its maps in each orientation, the upright one first.
         grid: where their cells lie in the turned input.
-        side: of the network's input, pixels.
+        side: of what is shown to the network, pixels.
         method: "cam" or "grad-cam".
     """
     upright = {view: turned[0][1] for view, turned in found.items()}
@@ -60,10 +61,24 @@ def readout_maps(
 
 
 def _turned_back(found: Sequence[Turned], grid: Grid, size: tuple[int, int]) -> FloatArray:
-    """Return (K, H, W), the mean of the maps of all orientations on the pixels of the upright input."""
+    """Return (K, H, W), the mean of the maps of all orientations on the pixels of what is shown."""
     placed = [(orientation.follow(PixelMap.identity(size)), maps) for orientation, maps in found]
     back = [[to_pixels(m, grid, where) for m in maps] for where, maps in placed]
-    return np.asarray(np.mean(back, axis=0))
+    return np.asarray(np.nanmean(back, axis=0))  # NaN is what a cut leaves out
+
+
+def crop_by(on_input: FloatArray, probabilities: FloatArray, placed: PixelMap, settings: CropSettings) -> Box:
+    """Return the part of an image that stage two looks at.
+
+    Args:
+        on_input: (K, H, W) maps for the pixels of what stage one was shown.
+        probabilities: (K,) of the readout that they explain.
+        placed: where those pixels lie in the image.
+        settings: the recipe's `crop` section.
+    """
+    values = evidence(on_input, probabilities, rule=settings.evidence)
+    box = find_box(values, PIXELS, placed, threshold=settings.threshold)
+    return crop_of(box, placed.source_size, settings)
 
 
 def as_array(maps: Tensor) -> FloatArray:
@@ -145,14 +160,10 @@ class Explanation:
         return find_box(found.on_input[view][k], PIXELS, self.placed[view], threshold=threshold)
 
     def crop(self, view: View, settings: CropSettings) -> tuple[Box, str]:
-        """Return the part of a view's image that stage two looks at, and the class whose map says so.
-
-        The class is the one that the view predicts, in training as in testing: the true one would leak.
-        """
-        k = self.predicted(view)
-        height, width = self.images[view].shape[:2]
-        box = self.box(view, k, threshold=settings.threshold)
-        return crop_of(box, (width, height), settings), self.classes[k]
+        """Return the part of a view's image that stage two looks at, and the class that the view predicts."""
+        probabilities = self.prediction.probabilities[view]
+        part = crop_by(self._of(view).on_input[view], probabilities, self.placed[view], settings)
+        return part, self.classes[int(probabilities.argmax())]
 
     def top(self, view: View, *, readout: str | None = None) -> FloatArray:
         """Return (K,) the largest value of each class's map, as `to_pixels` has it."""

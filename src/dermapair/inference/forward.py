@@ -20,7 +20,7 @@ from dermapair.config import DataSettings, PredictSettings
 from dermapair.data.lesions import Batch, Lesions, ahead, make_batch
 from dermapair.data.store import PixelSource
 from dermapair.errors import DermapairError
-from dermapair.inference.orientations import ORIENTATIONS, Orientation
+from dermapair.inference.orientations import Orientation, orientations
 from dermapair.inference.scores import Array, Scores, combine, mean_over_images, softmax
 from dermapair.models import Output, PairNet
 from dermapair.types import RGBImage, View
@@ -52,13 +52,17 @@ class Scorer:
 
     def score(self, lesions: Lesions, source: PixelSource) -> Iterator[Scores]:
         """Yield the scores of `predict.batch_size` lesions at a time, reading ahead; memory does not grow."""
+        for chunk, batch, owner in self.batches(lesions, source):
+            yield self.score_batch(batch, owner, chunk.ids)
+
+    def batches(
+        self, lesions: Lesions, source: PixelSource
+    ) -> Iterator[tuple[Lesions, Batch, NDArray[np.int64]]]:
+        """Yield `predict.batch_size` lesions at a time, with their images as `score_batch` takes them."""
         size = self.predict.batch_size
         starts = range(0, len(lesions), size)
         read = partial(self._read, lesions, source)
-        for chunk, batch, owner in ahead(
-            partial(read, np.arange(s, min(s + size, len(lesions)))) for s in starts
-        ):
-            yield self.score_batch(batch, owner, chunk.ids)
+        return ahead(partial(read, np.arange(s, min(s + size, len(lesions)))) for s in starts)
 
     def _read(
         self, lesions: Lesions, source: PixelSource, indices: NDArray[np.int64]
@@ -73,12 +77,23 @@ class Scorer:
         """Side of the network's input at prediction, pixels."""
         return self.predict.input or self.data.input
 
-    def input_of(self, square: RGBImage) -> RGBImage:
-        """Return the network's input, cut from the centre of a prepared square, at prediction's own size."""
-        return apply(square, centre(self.data.size, self.input_side), input_side=self.input_side)
+    @property
+    def shown_side(self) -> int:
+        """Side of what is shown: the network's input, or the whole square where five are cut from it."""
+        return self.data.size if self.predict.crop == "five" else self.input_side
+
+    @property
+    def orientations(self) -> tuple[Orientation, ...]:
+        """What a prediction averages over."""
+        return orientations(self.predict.views, shown=self.shown_side, side=self.input_side)
+
+    def shown(self, square: RGBImage) -> RGBImage:
+        """Return what is shown of a prepared square: its centre, or all of it where five are cut from it."""
+        side = self.shown_side
+        return apply(square, centre(self.data.size, side), input_side=side)
 
     def _change(self, square: RGBImage, view: View, lesion: int) -> RGBImage:
-        return self.input_of(square)
+        return self.shown(square)
 
     def score_batch(
         self, batch: Batch, owner: NDArray[np.int64], ids: Sequence[str], *, seen: Seen | None = None
@@ -113,7 +128,7 @@ class Scorer:
             return result
         found: list[Output] = []
         with evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
-            for each in ORIENTATIONS[self.predict.views]:
+            for each in self.orientations:
                 found.append(self.network({v: each.turn(x) for v, x in images.items()}, rows))
                 if seen is not None:
                     seen(each, found[-1])

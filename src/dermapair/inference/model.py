@@ -152,6 +152,34 @@ def load_cam(settings: NetworkSettings) -> PairNet | None:
     return load_model(source, device=torch.device("cpu"), precision="fp32")[0].network
 
 
+def load_pretrained(settings: NetworkSettings) -> PairNet | None:
+    """Return the network of the run that a recipe names as its weights; None where it names none.
+
+    Raises:
+        RunError: it is no run, or is damaged.
+    """
+    if not settings.from_run:
+        return None
+    return load_model(Path(settings.weights), device=torch.device("cpu"), precision="fp32")[0].network
+
+
+def take_trunks(network: PairNet, source: PairNet, *, run: str) -> None:
+    """Fill the trunks of a network with those of another in place; one trunk fills several.
+
+    Raises:
+        RecipeError: they do not fit, naming `run`.
+    """
+    theirs = list(source.trunks)
+    try:
+        for i, trunk in enumerate(network.trunks):
+            trunk.load_state_dict(theirs[min(i, len(theirs) - 1)].state_dict())
+    except RuntimeError as error:
+        raise RecipeError(
+            f"network.weights {run!r}: expected a run with the backbone of this recipe, got another "
+            f"({' '.join(str(error).split())[:200]}); train it with the same network.backbone, cut and extra"
+        ) from error
+
+
 def load_stage_one(run: str) -> PairNet | None:
     """Return the network of the run that a recipe names as stage one; None for "".
 

@@ -18,20 +18,19 @@ from PIL import Image
 
 from dermapair.augment import centre, place
 from dermapair.config import DataSettings
-from dermapair.data.boxes import BOX_COLUMNS, boxes_by_row
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Batch, Lesions, select_lesions
-from dermapair.data.store import FileSource, PixelSource, open_pixels
+from dermapair.data.store import FileSource, open_pixels
 from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
 from dermapair.imaging.square import square_map, square_of
-from dermapair.inference.boxes import find_boxes
+from dermapair.inference.boxes import look
 from dermapair.inference.explanation import Explanation, ReadoutMaps, Turned, as_array, readout_maps
 from dermapair.inference.forward import Scorer, Seen, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_stages, read_facts
-from dermapair.inference.orientations import ORIENTATIONS, Orientation
+from dermapair.inference.orientations import Orientation
 from dermapair.inference.precision import choose_precision, measure_precision
-from dermapair.inference.scores import Scores
+from dermapair.inference.scores import Scores, concatenate, with_stages
 from dermapair.models import Output, Trunk
 from dermapair.saliency.grid import Grid, measure_grid
 from dermapair.saliency.maps import cam, maps_of
@@ -47,7 +46,7 @@ class Shown(NamedTuple):
 
     Attributes:
         image: the user's own, upright.
-        pixels: (1, H, W, 3) uint8, the network's input.
+        pixels: (1, H, W, 3) uint8, the network's input, or the square from which five are cut.
         placed: where that lies in the image.
         cut: the part of the image that a run of two stages looks at; None: it has one stage.
         stage_one: why it looks there.
@@ -126,10 +125,10 @@ class Predictor:
             view: View = readout  # type: ignore[assignment]
             if found.get(view):
                 return readout_maps(
-                    {view: found[view]}, self.grid(), side=self.scorer.input_side, method="cam"
+                    {view: found[view]}, self.grid(), side=self.scorer.shown_side, method="cam"
                 )
             turned, stage = self._grad_cam(shown, readout)
-            return readout_maps(turned, self.grid(stage), side=self.scorer.input_side, method="grad-cam")
+            return readout_maps(turned, self.grid(stage), side=self.scorer.shown_side, method="grad-cam")
 
         images = {view: x.image for view, x in shown.items()}
         where = {view: x.placed for view, x in shown.items()}
@@ -145,7 +144,7 @@ class Predictor:
         rows = {view: torch.zeros(1, dtype=torch.long, device=device) for view in shown}
         result: dict[View, list[Turned]] = {}
         with evaluating(network), torch.inference_mode(False), torch.enable_grad():
-            for each in ORIENTATIONS[self.scorer.predict.views]:
+            for each in self.scorer.orientations:
                 turned = {
                     v: each.turn(to_tensor(x.pixels, device)).requires_grad_() for v, x in shown.items()
                 }
@@ -171,24 +170,23 @@ class Predictor:
         Arguments and errors are those of `predict`.
         """
         pictures = dict(zip(VIEWS, (clinical, dermoscopic), strict=True))
-        data, side = self.scorer.data, self.scorer.input_side
-        shown: dict[View, Shown] = {}
-        for view in self.scorer.network.views:
-            picture = pictures[view]
-            if picture is not None:
-                image = _image(picture, data)
-                first = self.stage_one.explain(**{view: image}) if self.stage_one else None
-                box = first.crop(view, self.facts.crop)[0] if first else None
-                square, _ = square_of(image, side=data.size, fit=data.fit, hair=data.hair, box=box)
-                pixels = self.scorer.input_of(square)[None]
-                size = image.shape[1], image.shape[0]
-                placed = square_map(size, side=data.size, fit=data.fit, box=box)
-                placed = place(centre(data.size, side), placed, input_side=side)
-                shown[view] = Shown(image, pixels, placed, box, first)
-        if not shown:
+        data, side = self.scorer.data, self.scorer.shown_side
+        given = {view: pictures[view] for view in self.scorer.network.views}
+        images = {view: _image(picture, data) for view, picture in given.items() if picture is not None}
+        if not images:
             raise UsageError(
                 f"expected an image for {' or '.join(self.scorer.network.views)}, got none; give one"
             )
+        first = self.stage_one.explain(**images) if self.stage_one else None
+        shown: dict[View, Shown] = {}
+        for view, image in images.items():
+            box = first.crop(view, self.facts.crop)[0] if first else None
+            square, _ = square_of(image, side=data.size, fit=data.fit, hair=data.hair, box=box)
+            pixels = self.scorer.shown(square)[None]
+            size = image.shape[1], image.shape[0]
+            placed = square_map(size, side=data.size, fit=data.fit, box=box)
+            placed = place(centre(data.size, side), placed, input_side=side)
+            shown[view] = Shown(image, pixels, placed, box, first)
         return shown
 
     def _predict(self, shown: Mapping[View, Shown], *, seen: Seen | None = None) -> Prediction:
@@ -198,11 +196,15 @@ class Predictor:
             {str(view): x.pixels for view, x in shown.items()}, dict.fromkeys(shown, one), one - 1, ("",)
         )
         scores = self.scorer.score_batch(batch, one, ("",), seen=seen)
+        first = next(iter(shown.values())).stage_one
+        if first:
+            scores = with_stages(_scores_of(first.prediction), scores, how=self.facts.crop.combine)
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
         return Prediction(
             self.classes,
             {readout: scores.logits[readout][0] for readout in present},
             {readout: scores.probabilities[readout][0] for readout in present},
+            {stage: {r: p[r][0] for r in present} for stage, p in scores.stages.items()},
         )
 
     def lesions(self, table: CaseTable, *, split: str | None = None) -> Lesions:
@@ -227,9 +229,8 @@ class Predictor:
     ) -> Iterator[Scores]:
         """Yield the scores of a case table's lesions, a batch at a time; memory does not grow.
 
-        Prepared pixels are used where there are some for these settings, else the files; by a run of two
-        stages always the files, after stage one has looked at all of them. An image that cannot
-        be read costs that image only and is listed in `errors`.
+        Prepared pixels are used where there are some for these settings, else the files; by the second of two
+        stages always the files. An image that cannot be read costs that image only and is listed in `errors`.
 
         Args:
             table: the cases.
@@ -254,15 +255,22 @@ class Predictor:
         if self.auto_precision and len(lesions) >= MEASURE_FROM:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
             scorer = replace(scorer, precision=choose_precision(rates))
-        yield from scorer.score(lesions, self._pixels(table, lesions))
-
-    def _pixels(self, table: CaseTable, lesions: Lesions) -> PixelSource:
-        """Return where the squares of some lesions come from; stage one says which parts of their images."""
         if self.stage_one is None:
-            return open_pixels(table, self.scorer.data)
-        rows = sorted({row for of_view in lesions.images.values() for each in of_view for row in each})
-        found = find_boxes(self.stage_one, table, self.facts.crop, rows=rows).rows
-        return FileSource(table, self.scorer.data, boxes_by_row(pl.DataFrame(found, BOX_COLUMNS), table))
+            yield from scorer.score(lesions, open_pixels(table, scorer.data))
+            return
+        for first in look(self.stage_one, table, lesions, self.facts.crop):
+            parts = FileSource(table, scorer.data, first.boxes)
+            second = concatenate(list(scorer.score(first.lesions, parts)))
+            yield with_stages(first.scores, second, how=self.facts.crop.combine)
+
+
+def _scores_of(prediction: Prediction) -> Scores:
+    """Return the prediction of one lesion as scores."""
+    p, z = (
+        {readout: np.asarray(values, dtype=np.float64)[None] for readout, values in of.items()}
+        for of in (prediction.probabilities, prediction.logits)
+    )
+    return Scores(("",), prediction.classes, p, z)
 
 
 def _image(picture: Picture, data: DataSettings) -> RGBImage:

@@ -6,7 +6,7 @@ Letters: N lesions, K classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermapair.errors import TableError
-from dermapair.types import READOUTS
+from dermapair.types import READOUTS, STAGES
 
 Array = NDArray[np.float64]
 NOT_CLASSES = ("lesion_id", "readout", "split", "truth")
@@ -31,6 +31,7 @@ class Scores:
         probabilities: by readout, (N, K); a row of NaN where the lesion lacks the view.
         logits: by readout, (N, K), likewise; see `types.Prediction` for those of `both`.
         errors: (lesion id, reason) of images that could not be read.
+        stages: of a run of two stages, by `types.STAGES`, probabilities as above; else empty.
     """
 
     ids: tuple[str, ...]
@@ -38,6 +39,7 @@ class Scores:
     probabilities: dict[str, Array]
     logits: dict[str, Array]
     errors: tuple[tuple[str, str], ...] = ()
+    stages: Mapping[str, dict[str, Array]] = field(default_factory=dict)
 
 
 def softmax(logits: Array) -> Array:
@@ -68,6 +70,28 @@ def combine(probabilities: Mapping[str, Array], weights: Mapping[str, float]) ->
         return np.asarray(total / weight[:, None])
 
 
+def with_stages(first: Scores, second: Scores, *, how: str) -> Scores:
+    """Return what a run of two stages says of lesions that both have scored (method: Jia & Shen 2017, 3.3).
+
+    Args:
+        first: of stage one.
+        second: of the same lesions and readouts by stage two.
+        how: `crop.combine`: "stage2" (the second stage alone, as in the paper) or "mean".
+    """
+    mean = {
+        r: (first.probabilities[r] + p) / 2
+        for r, p in second.probabilities.items()
+        if r in first.probabilities
+    }
+    errors = tuple(dict.fromkeys((*first.errors, *second.errors)))
+    stages = dict(zip(STAGES, (first.probabilities, second.probabilities, mean), strict=True))
+    if how == "stage2":
+        return replace(second, errors=errors, stages=stages)
+    with np.errstate(divide="ignore"):
+        logits = {r: np.log(p) for r, p in mean.items()}
+    return replace(second, probabilities=mean, logits=logits, errors=errors, stages=stages)
+
+
 def mean_over_images(scores: Mapping[str, Array], owner: NDArray[np.int64], n: int) -> dict[str, Array]:
     """Return the mean of each lesion's rows, NaN rows left out.
 
@@ -96,13 +120,22 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
         {r: np.concatenate([part.probabilities[r] for part in parts]) for r in first.probabilities},
         {r: np.concatenate([part.logits[r] for part in parts]) for r in first.logits},
         tuple(e for part in parts for e in part.errors),
+        {
+            stage: {r: np.concatenate([part.stages[stage][r] for part in parts]) for r in by_readout}
+            for stage, by_readout in first.stages.items()
+        },
     )
 
 
-def scores_frame(scores: Scores) -> pl.DataFrame:
-    """Return `lesion_id, readout` and one column per class, a row per lesion and readout that it has."""
+def scores_frame(scores: Scores, *, stage: str = "") -> pl.DataFrame:
+    """Return `lesion_id, readout` and one column per class, a row per lesion and readout that it has.
+
+    Args:
+        scores: of any number of lesions.
+        stage: of a run of two stages, one of `types.STAGES`; "" is what the run says.
+    """
     frames = []
-    for readout, p in scores.probabilities.items():
+    for readout, p in (scores.stages[stage] if stage else scores.probabilities).items():
         present = ~np.isnan(p[:, 0])
         ids = [lesion for lesion, there in zip(scores.ids, present, strict=True) if there]
         columns = {name: p[present, k] for k, name in enumerate(scores.classes)}

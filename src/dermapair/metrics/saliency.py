@@ -8,6 +8,8 @@ Letters: H W pixels of an image.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
@@ -79,6 +81,21 @@ def box_iou(box: Box | None, mask: Mask) -> float:
     width, height = min(x1, right) - max(x0, left), min(y1, bottom) - max(y0, top)
     common = max(width, 0.0) * max(height, 0.0)
     return float(common / ((x1 - x0) * (y1 - y0) + (right - left) * (bottom - top) - common))
+
+
+def share_inside(box: Box, mask: Mask) -> float:
+    """Return the share of a lesion's pixels that a box holds, in [0, 1].
+
+    Args:
+        box: (x0, y0, x1, y1), pixels, half-open; a pixel that it touches counts as inside.
+        mask: the lesion.
+
+    Returns:
+        NaN for an empty mask.
+    """
+    x0, y0, x1, y1 = math.floor(box[0]), math.floor(box[1]), math.ceil(box[2]), math.ceil(box[3])
+    total = int(mask.sum())
+    return float(mask[y0:y1, x0:x1].sum() / total) if total else np.nan
 
 
 def area_under(curve: ArrayLike) -> float:

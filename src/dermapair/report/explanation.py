@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ from dermapair.errors import DermapairError
 from dermapair.imaging.crop import whole_pixels
 from dermapair.inference.explanation import Explanation
 from dermapair.saliency.overlay import overlay
-from dermapair.types import RGBImage, View
+from dermapair.types import Box, RGBImage, View
 
 SCHEMA_VERSION = 1
+WIDTH_PX = 320
+"""Widest picture that a page holds."""
 FRAME = (255, 255, 255)
 """Colour of the line round the part that stage two looks at."""
 
@@ -89,14 +92,20 @@ def _write_stage_one(explanation: Explanation, view: View, out: Path) -> dict[st
     if first is None:
         return {}
     k, cut = first.predicted(view), explanation.cuts[view]
+    name = f"{view}_stage_one.png"
+    (out / name).write_bytes(png(with_cut(first, view, cut)))
+    return {"stage_one": {"predicted": first.classes[k], "cut": cut, "file": name}}
+
+
+def with_cut(first: Explanation, view: View, cut: Box) -> RGBImage:
+    """Return stage one's map of its class over the image, and a frame round the part that is cut out."""
+    k = first.predicted(view)
     top, evidence = float(first.top(view).max()), first.box(view, k) is not None
     drawn = overlay(first.images[view], first.to_pixels(view, k), top=top, evidence=evidence)
     x0, y0, x1, y1 = whole_pixels(cut)
     thick = max(1, round(max(drawn.shape) / 256))
     cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), FRAME, thick)
-    name = f"{view}_stage_one.png"
-    (out / name).write_bytes(png(drawn))
-    return {"stage_one": {"predicted": first.classes[k], "cut": cut, "file": name}}
+    return drawn
 
 
 def _file_names(classes: Sequence[str]) -> list[str]:
@@ -115,3 +124,13 @@ def png(image: RGBImage) -> bytes:
     done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     assert done
     return data.tobytes()
+
+
+def data_uri(image: RGBImage) -> str:
+    """Return an image as a small JPEG that a page can hold."""
+    scale = min(1.0, WIDTH_PX / image.shape[1])
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
+    assert done
+    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

@@ -116,6 +116,7 @@ def curves_figure(
     *,
     ylabel: str,
     best_epoch: int | None,
+    styles: Mapping[str, str] | None = None,
 ) -> Figure:
     """Draw values over epochs.
 
@@ -125,10 +126,12 @@ def curves_figure(
             defined.
         ylabel: what is drawn.
         best_epoch: marked by a vertical line; None for no mark.
+        styles: name -> the readout whose line it is drawn with, for names that are no readouts.
     """
     figure, axes = _axes(3.6, 2.5)
     for name, series in values.items():
-        style = {**STYLE.get(name, STYLE["both"]), "markersize": 3.5 if len(epochs) <= 40 else 0}
+        like = (styles or {}).get(name, name)
+        style = {**STYLE.get(like, STYLE["both"]), "markersize": 3.5 if len(epochs) <= 40 else 0}
         axes.plot(epochs, [_nan(value) for value in series], **style, linewidth=1.3)
     if best_epoch is not None:
         axes.axvline(best_epoch, color=FAINT, linewidth=1, linestyle=(0, (4, 2)), zorder=1)

@@ -96,7 +96,10 @@ def _input(facts: ModelFacts) -> str:
     sizes = f"Input {trained} × {trained} px"
     if scored != trained:
         sizes += f" in training, {scored} × {scored} px in scoring"
-    sizes += f"; scores are means over {views} orientations of each image" if views > 1 else ""
+    cuts = "five cuts (centre and corners)" if facts.predict.crop == "five" else ""
+    each = [cuts] if cuts else []
+    each += [f"{views} orientations"] if views > 1 else []
+    sizes += f"; scores are means over {' times '.join(each)} of each image" if each else ""
     return sizes + (
         "; it looks at the part of each image that the map of stage one points at, whose weights are in the "
         "model file too"

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,12 +23,19 @@ from dermapair.data.lesions import Lesions, select_lesions
 from dermapair.data.store import Store, open_pixels, unreadable
 from dermapair.data.task import UNKNOWN, build_task
 from dermapair.errors import DermapairError, TableError
-from dermapair.evaluation import evaluate, truth_of
-from dermapair.inference.model import ModelFacts, cam_facts, load_stage_one, read_facts, save_model
-from dermapair.inference.scores import Scores, scores_frame
+from dermapair.evaluation import evaluate, evaluate_stages, truth_of
+from dermapair.inference.model import (
+    ModelFacts,
+    cam_facts,
+    load_model,
+    load_stage_one,
+    read_facts,
+    save_model,
+)
+from dermapair.inference.scores import Scores, scores_frame, with_stages
 from dermapair.report import write_report
 from dermapair.reproduce.boxes import with_stage_one
-from dermapair.reproduce.held_out import with_cam_source, write_lesions
+from dermapair.reproduce.held_out import with_cam_source, with_pretrained, write_lesions
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
@@ -36,6 +44,8 @@ from dermapair.training.validation import score_all
 from dermapair.types import VIEWS, View
 
 SCHEMA_VERSION = 1
+STAGES_FILE = "stages.parquet"
+"""File of a run of two stages: what each stage, and the mean of both, say of validation and test."""
 
 
 def run_experiment(
@@ -72,7 +82,7 @@ def run_experiment(
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
     parts = _parts(recipe, table)
-    recipe = with_stage_one(with_cam_source(recipe, table), table)
+    recipe = with_stage_one(with_pretrained(with_cam_source(recipe, table), table), table)
     data, left_out = _training_data(recipe, table, parts)
     if strict and left_out["unreadable_images"]:
         raise _unreadable(left_out["unreadable_images"])
@@ -167,9 +177,15 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     """Return what `model.json` says."""
     recipe, task = trained.recipe, data.task
     weights, source = (Path(getattr(recipe.network, key)).name for key in ("weights", "cam_source"))
-    names = {"weights": weights}  # folders are the user's own; what was in them is in the file
+    # Folders are the user's own; what was in them is in the file.
+    names = {"weights": f"run {weights}" if recipe.network.from_run else weights}
     names |= {} if recipe.network.cam_source == "self" else {"cam_source": f"run {source}"}
     started = "random weights" if weights == "none" else f"ImageNet weights ({weights})"
+    if recipe.network.from_run:
+        first = read_facts(Path(recipe.network.weights))
+        started = (
+            f"the trunk of {names['weights']} ({len(first.classes)} classes), that from {first.started_from}"
+        )
     stage_one = read_facts(Path(recipe.crop.run)) if recipe.crop.run else None
     started = f"the weights of stage one, that from {stage_one.started_from}" if stage_one else started
     return ModelFacts(
@@ -194,38 +210,59 @@ def _predict_and_evaluate(
     trained: Trained, parts: dict[str, Lesions], data: TrainingData, table: CaseTable, out: Path
 ) -> dict[str, Any]:
     """Write `predictions.parquet` (validation and test) and `results.json`; return the latter."""
-    frames, results = [], {}
+    frames, stages, results = [], [], {}
     for split, lesions in parts.items():
         if split == "train":
             continue
-        scores = score_all(trained.scorer, lesions, data.source)
-        frames.append(_with_truth(scores, lesions, data.task.classes, split))
-        present = _present(scores)
+        scores = _both_stages(trained, lesions, data, table)
+        frames.append(_with_truth(scores_frame(scores), lesions, data.task.classes, split))
+        stages += [
+            _with_truth(scores_frame(scores, stage=stage), lesions, data.task.classes, split, stage=stage)
+            for stage in scores.stages
+        ]
+        present = _present(scores.probabilities, scores.ids)
         if present and (lesions.labels != UNKNOWN).any():
             truth = truth_of(table, data.task, split=split)
+            each = {stage: _present(p, scores.ids) for stage, p in scores.stages.items()}
             results[split] = evaluate(present, truth) | {"errors": list(scores.errors)}
+            results[split] |= {"stages": evaluate_stages(each, truth)} if each else {}
     pl.concat(frames).write_parquet(out / "predictions.parquet")
+    if stages:
+        pl.concat(stages).write_parquet(out / STAGES_FILE)
     chosen = results.get("test", results["val"])
     write_whole(out / "results.json", _json(chosen))
     return chosen
 
 
-def _present(scores: Scores) -> dict[str, tuple[list[str], Any]]:
+def _both_stages(trained: Trained, lesions: Lesions, data: TrainingData, table: CaseTable) -> Scores:
+    """Return the scores of a run, of two stages with those of the first beside."""
+    scores = score_all(trained.scorer, lesions, data.source)
+    crop = trained.recipe.crop
+    if not crop.run:
+        return scores
+    first, facts = load_model(Path(crop.run), device=trained.scorer.device, precision="fp32")
+    return with_stages(score_all(first, lesions, open_pixels(table, facts.data)), scores, how=crop.combine)
+
+
+def _present(probabilities: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[list[str], Any]]:
     """Return by readout the lesions that have it, and their probabilities."""
     result = {}
-    for readout, p in scores.probabilities.items():
+    for readout, p in probabilities.items():
         rows = np.flatnonzero(~np.isnan(p[:, 0]))
         if len(rows):
-            result[readout] = ([scores.ids[i] for i in rows], p[rows])
+            result[readout] = ([names[i] for i in rows.tolist()], p[rows])
     return result
 
 
-def _with_truth(scores: Scores, lesions: Lesions, classes: tuple[str, ...], split: str) -> pl.DataFrame:
-    """Return the predictions with the columns `split` and `truth` (null where unknown) behind the ids."""
+def _with_truth(
+    scores: pl.DataFrame, lesions: Lesions, classes: tuple[str, ...], split: str, *, stage: str = ""
+) -> pl.DataFrame:
+    """Return predictions with `stage`, `split` and `truth` (null where unknown) among the columns."""
     names = [classes[label] if label != UNKNOWN else None for label in lesions.labels]
     truth = pl.DataFrame({"lesion_id": lesions.ids, "truth": pl.Series(names, dtype=pl.String)})
-    frame = scores_frame(scores).join(truth, on="lesion_id", how="left", maintain_order="left")
-    return frame.select("lesion_id", "readout", pl.lit(split).alias("split"), "truth", *classes)
+    frame = scores.join(truth, on="lesion_id", how="left", maintain_order="left")
+    of = [pl.lit(stage).alias("stage")] if stage else []
+    return frame.select("lesion_id", *of, "readout", pl.lit(split).alias("split"), "truth", *classes)
 
 
 def _manifest(

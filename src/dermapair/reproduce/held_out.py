@@ -44,6 +44,20 @@ def with_cam_source(recipe: Recipe, table: CaseTable) -> Recipe:
     return recipe.model_copy(update={"network": network})
 
 
+def with_pretrained(recipe: Recipe, table: CaseTable) -> Recipe:
+    """Return the recipe with an absolute `network.weights`, if a run that it names has held out our parts.
+
+    Raises:
+        RunError, LeakError: as `with_cam_source`.
+    """
+    if not recipe.network.from_run:
+        return recipe
+    source = Path(recipe.network.weights).resolve()
+    check_held_out(source, table, what="a pretrained run")
+    network = recipe.network.model_copy(update={"weights": str(source)})
+    return recipe.model_copy(update={"network": network})
+
+
 def lesions_of(run: Path) -> pl.DataFrame:
     """Return `lesion_id`, `patient_id` and `split` of what a finished run was trained and tested on.
 

@@ -25,7 +25,7 @@ from dermapair.config import Recipe, to_toml
 from dermapair.config.files import write_whole
 from dermapair.data.lesions import Batch
 from dermapair.errors import RecipeError, TrainingError, unknown_choice
-from dermapair.inference.model import load_cam, load_stage_one
+from dermapair.inference.model import load_cam, load_pretrained, load_stage_one, take_trunks
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.metrics import HIGHER_IS_BETTER, METRICS
 from dermapair.models import PairNet, build_network
@@ -55,7 +55,7 @@ def train(
     report: Report = lambda line: None,
     on_step: OnStep = lambda epoch, done, steps: None,
 ) -> Trained:
-    """Train a network and keep the epoch with the best validation metric.
+    """Train a network and keep the epoch with the best validation metric, or the last one.
 
     Args:
         recipe: the experiment.
@@ -90,7 +90,7 @@ def train(
             )
         network = network.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         freeze(network, recipe)
-        if recipe.train.unfold_batch_norm and not checkpoint and not recipe.crop.run:
+        if recipe.train.unfold_batch_norm and not (checkpoint or recipe.crop.run or recipe.network.from_run):
             first = _first_batches(recipe, data, network)
             unfold_batch_norm(network, first, fabric.device, parts=_pretrained(recipe, network))
         recipe = _settle_precision(recipe, network, fabric, checkpoint)
@@ -103,12 +103,17 @@ def train(
 
 
 def _start(recipe: Recipe, n_classes: int) -> PairNet:
-    """Return the network that training starts from: pretrained or random, in stage two stage one's."""
+    """Return the network that training starts from: pretrained, random, a run's trunk, or stage one's."""
     first = load_stage_one(recipe.crop.run)
-    if first is None:
+    pretrained = load_pretrained(recipe.network) if first is None else None
+    if first is None and pretrained is None:
         return build_network(recipe.network, n_classes, cam=load_cam(recipe.network))
     settings = recipe.network.model_copy(update={"weights": "none"})
     network = build_network(settings, n_classes, cam=load_cam(recipe.network))
+    if first is None:
+        assert pretrained is not None
+        take_trunks(network, pretrained, run=recipe.network.weights)
+        return network
     try:
         network.load_state_dict(first.state_dict())
     except RuntimeError as error:
@@ -151,13 +156,14 @@ def _run(
         line = _train_epoch(fabric, recipe, data, model, state, loss, on_step)
         began = time.perf_counter()
         # Epochs are compared without averaging over orientations, which would cost as much as training.
-        one_view = recipe.predict.model_copy(update={"views": 1})
+        one_view = recipe.predict.model_copy(update={"views": 1, "crop": "centre"})
         scorer = replace(scorer_of(recipe, data.task, kept, fabric), predict=one_view)
         scores = score_all(scorer, data.val, data.source)
         # The first process decides: the others' batch norm has seen other images.
         metrics = fabric.broadcast(validation_metrics(scores, data.val.labels))
         value = chosen_value(metrics, recipe, data, epoch=state.epoch)
-        if not state.best["epoch"] or direction * value > direction * state.best["value"]:
+        better = not state.best["epoch"] or direction * value > direction * state.best["value"]
+        if better or settings.keep == "last":
             state.best = {"epoch": state.epoch, "value": value, "state": _copy(kept)}
         seconds = round(time.perf_counter() - began, 3)
         line |= {"val": metrics, "best_epoch": state.best["epoch"], "val_s": seconds}

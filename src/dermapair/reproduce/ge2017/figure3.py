@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 
 from dermapair.data.cases import CaseTable
 from dermapair.errors import DermapairError
 from dermapair.inference.predictor import Predictor, load
+from dermapair.report.explanation import data_uri
 from dermapair.reproduce.ge2017.collect import Scored
 from dermapair.reproduce.ge2017.plan import Planned
 from dermapair.saliency.overlay import overlay
-from dermapair.types import VIEWS, RGBImage
+from dermapair.types import VIEWS
 
 LESIONS = 4
-WIDTH_PX = 320
 RULE = (
     "Among the test lesions that both views together get right and exactly one view alone gets wrong, those "
     "whose true class gains most in probability from that view to both, at most one for each class."
@@ -66,15 +64,5 @@ def _pictures(predictor: Predictor, table: CaseTable, lesion: str, truth: str) -
         evidence = explanation.box(view, k, readout="both") is not None
         top = float(explanation.top(view, readout="both")[k])
         over = overlay(image, values, top=top, evidence=evidence)
-        result[str(view)] = {"image": _data_uri(image), "map": _data_uri(over)}
+        result[str(view)] = {"image": data_uri(image), "map": data_uri(over)}
     return result
-
-
-def _data_uri(image: RGBImage) -> str:
-    """Return a small JPEG that a page can hold."""
-    scale = min(1.0, WIDTH_PX / image.shape[1])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

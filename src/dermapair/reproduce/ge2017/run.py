@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dermapair.config import Recipe
 from dermapair.data.cases import CaseTable
-from dermapair.errors import RunError
 from dermapair.inference.model import read_facts
 from dermapair.inference.predictor import load
 from dermapair.inference.stream import write_predictions
 from dermapair.reproduce.experiment import run_experiment
+from dermapair.reproduce.finished import check_finished
 from dermapair.reproduce.ge2017.plan import Planned, maps_of, recipe_of
-from dermapair.training.files import check_recipe
 from dermapair.training.loop import OnStep, Report
 
 SWAPPED = "swapped.csv"
@@ -48,26 +46,10 @@ def train_all(
         folder = out / "runs" / run.folder
         recipe = recipe_of(base, run, maps=str((out / "runs" / maps_of(run, runs).folder).resolve()))
         if (folder / "manifest.json").is_file():
-            _check_finished(folder, recipe, table)
+            check_finished(folder, recipe, table)
         else:
             say(f"{number} of {len(runs)}: {run.folder}")
             run_experiment(recipe, table, folder, resume=True, report=report, on_step=on_step)
         if not (folder / SWAPPED).is_file():
             predictor = load(folder, precision=read_facts(folder).precision)  # as it was scored unswapped
             write_predictions(predictor, table, folder / SWAPPED, split="test", swap_views=True)
-
-
-def _check_finished(folder: Path, recipe: Recipe, table: CaseTable) -> None:
-    """Refuse a finished run of other settings or data.
-
-    Raises:
-        RunError: naming what differs.
-    """
-    check_recipe(folder, recipe)
-    before = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["data"]
-    for key in ("adapter", "images", "lesions", "split"):
-        if before.get(key) != table.manifest.get(key):
-            raise RunError(
-                f"{folder}: was trained on other data ({key} was {before.get(key)}, is "
-                f"{table.manifest.get(key)}); use those, or another --out"
-            )

@@ -65,6 +65,18 @@ def test_every_trunk_starts_from_the_runs(
     assert str(tmp_path) not in (tmp_path / "run" / "model.json").read_text()
 
 
+def test_a_shorter_trunk_with_a_new_convolution_starts_from_the_runs_first_layers(
+    pretrained: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    recipe = started_from(pretrained, network={"cut": "stage1", "extra": 6})
+    run_experiment(recipe, table, tmp_path / "run")
+    ours, theirs = (load_file(run / "model.safetensors") for run in (tmp_path / "run", pretrained))
+    trunk = [name for name in ours if name.startswith("trunks.")]
+    taken = [name for name in trunk if name in theirs and ours[name].shape == theirs[name].shape]
+    assert taken and all((ours[name] == theirs[name]).all() for name in taken)
+    assert {name.split(".")[2] for name in set(trunk) - set(taken)} == {max(n.split(".")[2] for n in trunk)}
+
+
 def test_a_run_that_knows_our_test_part_is_refused(
     pretrained: Path, table: CaseTable, tmp_path: Path
 ) -> None:

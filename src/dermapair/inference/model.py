@@ -22,7 +22,7 @@ from dermapair.config.files import write_whole
 from dermapair.data.task import Task
 from dermapair.errors import RecipeError, RunError
 from dermapair.inference.forward import Scorer
-from dermapair.models import PairNet, build_network
+from dermapair.models import PairNet, Trunk, build_network
 
 SCHEMA_VERSION: Final = 1
 STAGE_ONE: Final = "stage_one."
@@ -166,18 +166,31 @@ def load_pretrained(settings: NetworkSettings) -> PairNet | None:
 def take_trunks(network: PairNet, source: PairNet, *, run: str) -> None:
     """Fill the trunks of a network with those of another in place; one trunk fills several.
 
+    A new convolution behind a trunk (`network.extra`) keeps its own weights where the other has none like it.
+
     Raises:
         RecipeError: they do not fit, naming `run`.
     """
     theirs = list(source.trunks)
     try:
         for i, trunk in enumerate(network.trunks):
-            trunk.load_state_dict(theirs[min(i, len(theirs) - 1)].state_dict())
+            assert isinstance(trunk, Trunk)
+            trunk.load_state_dict(_filled(trunk, theirs[min(i, len(theirs) - 1)].state_dict()))
     except RuntimeError as error:
         raise RecipeError(
             f"network.weights {run!r}: expected a run with the backbone of this recipe, got another "
             f"({' '.join(str(error).split())[:200]}); train it with the same network.backbone, cut and extra"
         ) from error
+
+
+def _filled(trunk: Trunk, state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return another trunk's weights for this one, with its own for a new last convolution."""
+    own = trunk.state_dict()
+    same = own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own)
+    if same or trunk.stages[-1].name != "extra":
+        return state
+    last = f"units.{len(trunk.units) - 1}."
+    return {n: own[n] if n.startswith(last) else state[n] for n in own if n.startswith(last) or n in state}
 
 
 def load_stage_one(run: str) -> PairNet | None:

@@ -340,3 +340,46 @@ def test_maps_of_other_weights_are_refused(own):
 
 def test_a_run_without_measured_maps_says_nothing_of_them(page):
     assert "Are the maps true?" not in page and "#maps" not in page
+
+
+# --- two stages, and a challenge ---
+
+
+def test_the_last_epoch_kept_is_not_called_chosen(own):
+    text = (own / "recipe.toml").read_text(encoding="utf-8")
+    (own / "recipe.toml").write_text(text.replace('keep = "best"', 'keep = "last"'), encoding="utf-8")
+    changed_json(own / "results.json", split="val")
+    page = write_report(own).read_text(encoding="utf-8")
+    assert "no epoch was chosen by the validation lesions" in page and "flatter the network" not in page
+
+
+def test_two_stages_stand_beside_each_other_with_their_differences(own):
+    readouts = json.loads((own / "results.json").read_text(encoding="utf-8"))["readouts"]
+    gain = {key: {"value": 0.0123, "low": -0.01, "high": 0.04, "p_value": 0.2} for key in readouts["both"]}
+    stages = dict.fromkeys(("stage1", "stage2", "mean"), readouts)
+    stages["differences"] = {name: {"both": gain} for name in ("stage2 - stage1", "mean - stage1")}
+    changed_json(own / "results.json", stages=stages)
+    text = text_of(write_report(own).read_text(encoding="utf-8"))
+    for words in (
+        "stage 1: the whole image",
+        "mean minus stage 1",
+        "this run says what stage 2 says",
+        "0.012",
+    ):
+        assert words in text
+
+
+def test_the_challenges_figures_have_a_table_of_their_own(own):
+    results = json.loads((own / "results.json").read_text(encoding="utf-8"))
+    results["readouts"]["both"].pop("isic2017", None)
+    names = [f"{c}_{k}" for c in ("melanoma", "seborrheic_keratosis", "mean") for k in ("auc", "sensitivity")]
+    entry = {"value": 0.8768, "low": 0.8, "high": 0.9}
+    figures = dict.fromkeys(names, entry) | {"mean_auc": dict.fromkeys(entry)}
+    results["readouts"]["both"]["isic2017"] = figures
+    changed_json(own / "results.json", readouts=results["readouts"])
+    text = text_of(write_report(own).read_text(encoding="utf-8"))
+    assert "As the ISIC 2017 challenge scored" in text and text.count("0.877") == 5
+
+
+def test_a_run_of_one_stage_says_nothing_of_stages(page):
+    assert "Each of two stages" not in page and "ISIC 2017 challenge" not in page

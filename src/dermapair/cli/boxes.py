@@ -27,8 +27,10 @@ def boxes(
     from dermapair.config import load_recipe
     from dermapair.data.cases import read_cases
     from dermapair.errors import DermapairError
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.reproduce.boxes import make_boxes
 
+    keep_freed_memory()
     settings = load_recipe(run / "recipe.toml", overrides=set_).crop
     with progress("boxes") as tick:
         summary = make_boxes(

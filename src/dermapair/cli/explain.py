@@ -63,9 +63,11 @@ def _measure(
     """Measure the maps of a case folder, write them and say the figures."""
     from dermapair.data.cases import read_cases
     from dermapair.evaluation.maps import measure_maps
+    from dermapair.inference.allocator import keep_freed_memory
     from dermapair.inference.predictor import load
     from dermapair.report.maps import write_maps
 
+    keep_freed_memory()
     predictor, table = load(run, device=device), read_cases(data)
     part = None if split == "all" else split or "test"
     with progress("explain") as tick:

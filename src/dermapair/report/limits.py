@@ -69,6 +69,12 @@ def _one_training(files: RunFiles) -> str:
 
 def _chosen(files: RunFiles) -> str:
     chosen = files.manifest["validation"]
+    if files.recipe.train.keep == "last":
+        scored = "validation lesions" if files.results["split"] == "val" else "lesions"
+        return (
+            f"The last epoch was kept: no epoch was chosen by the {scored} that the figures come from. "
+            "Whether anything else in the recipe was, the files cannot say."
+        )
     text = (
         f"Epoch {files.manifest['best_epoch']} of {len(files.journal)} was chosen by the "
         f"{in_words(chosen['metric'])} of `{chosen['readout']}` on validation"

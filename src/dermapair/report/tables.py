@@ -7,11 +7,20 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from dermapair.evaluation.evaluate import ISIC2017_AUCS
+from dermapair.metrics.isic import ISIC2017_CATEGORIES
 from dermapair.report.figures import THIN
 from dermapair.report.read import RunFiles
 from dermapair.report.wording import count, direction, metric_name, without_folders
 
 N_MISTAKES = 15
+STAGES = {
+    "stage1": "stage 1: the whole image",
+    "stage2": "stage 2: the part cut out",
+    "mean": "mean of both",
+    "stage2 - stage1": "stage 2 minus stage 1",
+    "mean - stage1": "mean minus stage 1",
+}
 Row = dict[str, Any]
 
 
@@ -27,6 +36,29 @@ def metric_rows(files: RunFiles) -> list[Row]:
         }
         for key in keys
     ]
+
+
+def stage_rows(files: RunFiles) -> list[Row]:
+    """Return for each stage of two, then for each difference between them, the figures of `both`."""
+    stages = dict(files.results.get("stages") or {})
+    differences = stages.pop("differences", {})
+    return [
+        {"name": STAGES[name], "cells": [by_readout["both"][key] for key in stage_metrics(files)]}
+        for name, by_readout in (stages | differences).items()
+    ]
+
+
+def stage_metrics(files: RunFiles) -> list[str]:
+    """Return the metrics that the stages are compared by: those of ISIC 2017 where the task has them."""
+    return [key for key in ("accuracy", "macro_auc", "macro_f1", *ISIC2017_AUCS) if key in files.shown]
+
+
+def challenge_rows(files: RunFiles) -> list[Row]:
+    """Return what the ISIC 2017 challenge listed of `both`, by category, and the mean."""
+    found = files.shown.get("isic2017") or {}
+    names = (*ISIC2017_CATEGORIES, "mean") if found else ()
+    kinds = [key.removeprefix("mean_") for key in found if key.startswith("mean_")]
+    return [{"name": name, "cells": {kind: found[f"{name}_{kind}"] for kind in kinds}} for name in names]
 
 
 def class_rows(files: RunFiles) -> list[Row]:

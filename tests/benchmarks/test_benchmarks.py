@@ -28,6 +28,7 @@ SPEED = {
     "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
     "training_rate": ["--steps", "10", "--rounds", "1", "--default-malloc", *SMALL],
     "two_images": [],
+    "two_stages": ["--images", "2", "--rounds", "1"],
 }
 """The arguments that make each script that `make bench` runs small."""
 
@@ -80,6 +81,14 @@ def test_predict_memory_keeps_freed_memory_and_goes_through_all_images(run_scrip
     assert images == sorted(set(images))
     assert images[-1] == 624  # whole copies of the 48 pictures
     assert found["growth_mib"] == pytest.approx(found["resident_mib"][-1][1] - found["resident_mib"][1][1])
+
+
+def test_two_stages_are_timed_beside_one(run_script):
+    found = json.loads(run_script("two_stages", *SPEED["two_stages"])[-1])
+    times = found["milliseconds"]
+    assert set(times) == {"stage one", "two stages"} and min(times.values()) > 0
+    assert found["ratio"] == round(times["two stages"] / times["stage one"], 2)
+    assert found["images"] == 2
 
 
 def test_training_rate_reports_each_feed_in_each_precision(run_script, kept):

@@ -38,7 +38,7 @@ class Prediction:
         classes: names of the K classes, in the order of every array below.
         logits: by readout, (K,) float64. `both` is a mean of probabilities and has no logits of its own
             unless it equals another readout; its entry is then the logarithm of the probabilities, whose
-            softmax is the probabilities.
+            softmax is the probabilities. So are all entries where a run says the mean of two stages.
         probabilities: by readout, (K,) float64, each summing to 1.
         stages: of a run of two stages, by STAGES, the probabilities of each and of their mean; else empty.
     """

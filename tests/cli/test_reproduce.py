@@ -12,6 +12,7 @@ import pytest
     [
         (("ge2018",), "unknown paper 'ge2018'; known: ge2017, jia2017"),
         (("jia2017", "--melanoma", "MEL"), "go with ge2017; leave them out"),
+        (("jia2017", "--seeds", "5"), "--seeds, --cancers and --melanoma go with ge2017"),
         (("ge2017", "--masks", "m"), "--masks goes with jia2017; leave it out"),
         (
             ("jia2017", "--recipe", "quick"),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from safetensors.torch import load_file
 
@@ -16,6 +17,7 @@ from dermapair.data.split import split_cases
 from dermapair.errors import LeakError, RecipeError, RunError
 from dermapair.reproduce import experiment
 from dermapair.reproduce.experiment import run_experiment
+from dermapair.training.files import check_recipe
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
 STILL = {"optimizer": {"lr": 1e-30}, "train": {"epochs": 1, "unfold_batch_norm": True}}
@@ -84,6 +86,49 @@ def test_a_run_that_knows_our_test_part_is_refused(
     other = write_cases(replace(other, folder=None), tmp_path / "other")
     with pytest.raises(LeakError, match="expected a pretrained run that has held out our val part"):
         run_experiment(started_from(pretrained), other, tmp_path / "run")
+
+
+def test_what_a_run_before_the_run_has_learned_counts_too(
+    pretrained: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    """Its lesions and images: the middle run knows neither our validation nor our test part itself."""
+    frame = table.frame.with_columns(pl.concat_str(pl.lit("other_"), "lesion_id").alias("lesion_id"))
+    frame = frame.with_columns(pl.concat_str(pl.lit("other_"), "image_id").alias("image_id"))
+    elsewhere = write_cases(replace(table, frame=frame, folder=None), tmp_path / "elsewhere")
+    run_experiment(started_from(pretrained), elsewhere, tmp_path / "middle")
+    before = pl.read_parquet(tmp_path / "middle" / "learned_before.parquet")
+    assert set(before["split"]) == {"train", "val"}
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    turned = table.frame.with_columns(pl.col("split").replace_strict(swapped))
+    ours = write_cases(replace(table, frame=turned, folder=None), tmp_path / "ours")
+    with pytest.raises(LeakError, match="middle: expected a pretrained run that has held out our"):
+        run_experiment(started_from(tmp_path / "middle"), ours, tmp_path / "run")
+    run_experiment(started_from(tmp_path / "middle"), table, tmp_path / "run")
+
+
+def test_the_same_image_under_another_lesion_is_refused(
+    pretrained: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    """As ISIC 2017 and HAM10000 name lesions, but images alike."""
+    swapped = {"train": "test", "test": "train", "val": "val"}
+    frame = table.frame.with_columns(
+        pl.concat_str(pl.lit("other_"), "lesion_id").alias("lesion_id"),
+        pl.lit(None, dtype=pl.String).alias("patient_id"),
+        pl.col("split").replace_strict(swapped),
+    )
+    ours = write_cases(replace(table, frame=frame, folder=None), tmp_path / "ours")
+    with pytest.raises(LeakError, match=r"of its image_id, '.*' the first"):
+        run_experiment(started_from(pretrained), ours, tmp_path / "run")
+
+
+def test_a_run_named_by_another_path_is_the_same_recipe(
+    pretrained: Path, table: CaseTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_experiment(started_from(Path("pretrained")), table, tmp_path / "run")
+    check_recipe(tmp_path / "run", started_from(Path("pretrained")))
+    with pytest.raises(RunError, match=r"network\.weights was 'pretrained', is 'none'"):
+        check_recipe(tmp_path / "run", tiny_recipe(optimizer={"lr": 1e-30}, train={"epochs": 1}))
 
 
 def test_a_run_of_another_backbone_and_a_folder_that_is_none_are_refused(

@@ -18,6 +18,7 @@ from dermapair.config import CropSettings, Recipe
 from dermapair.data.boxes import read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable, read_cases, write_cases
 from dermapair.data.split import Fold, split_cases
+from dermapair.data.store import prepare
 from dermapair.errors import LeakError, RecipeError, RunError, TableError
 from dermapair.inference.boxes import find_boxes
 from dermapair.inference.scores import concatenate, read_scores
@@ -276,6 +277,37 @@ def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
     run_experiment(tiny_recipe(train={"epochs": 1}), other, tmp_path / "knows")
     with pytest.raises(LeakError, match="expected a fold that has held out our val part"):
         make_boxes(first, table, out, settings=CropSettings(), folds=[tmp_path / "knows"], device="cpu")
+
+
+def test_boxes_by_a_run_of_two_stages_are_refused(first: Path, table: CaseTable, tmp_path: Path) -> None:
+    second = second_stage(first, table)
+    with pytest.raises(RunError, match="second: expected a run of one stage, got one of two"):
+        make_boxes(second, table, tmp_path / "b.parquet", settings=CropSettings(), device="cpu")
+
+
+def test_how_stages_are_combined_does_not_change_the_boxes(first: Path, table: CaseTable) -> None:
+    boxes = boxes_of(first, table)
+    run_experiment(second_recipe(first, boxes, combine="mean"), table, first.parent / "second")
+
+
+def test_an_image_that_was_prepared_as_unreadable_is_listed_once(
+    first: Path, table: CaseTable, tmp_path: Path
+) -> None:
+    second = second_stage(first, table)
+    shutil.copytree(table.root, tmp_path / "copy", ignore=shutil.ignore_patterns("pixels"))
+    copy = write_cases(replace(read_cases(tmp_path / "copy"), root=tmp_path / "copy"), tmp_path / "copy")
+    lesion, files = files_of(copy)
+    for path in files.values():
+        path.write_bytes(b"nothing")
+    predictor = dermapair.load(second, device="cpu")
+    prepare(copy, predictor.stage_one.scorer.data)
+    scores = concatenate(list(predictor.predict_cases(copy, split="test")))
+    assert [name for name, _ in scores.errors] == [lesion, lesion], "two images, each once"
+
+
+def test_warnings_of_a_stage_one_on_both_views_stand_once(first: Path, table: CaseTable) -> None:
+    explanation = dermapair.load(second_stage(first, table), device="cpu").explain(**files_of(table)[1])
+    assert len(set(explanation.warnings)) == len(explanation.warnings)
 
 
 def test_a_stage_one_that_knows_our_test_part_is_refused(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import numpy as np
 import pytest
 
+from dermapair.config import CropSettings
 from dermapair.errors import RecipeError
 from dermapair.saliency.region import EVIDENCE, evidence
 
@@ -29,6 +32,10 @@ def test_contrast_does_not_see_what_all_classes_have_in_common(rng: np.random.Ge
 def test_no_rule_depends_on_the_order_of_the_classes(rule: str) -> None:
     turned = evidence(MAPS[::-1], P[::-1], rule=rule)
     assert turned == pytest.approx(evidence(MAPS, P, rule=rule))
+
+
+def test_the_recipe_takes_exactly_these_rules() -> None:
+    assert get_args(CropSettings.model_fields["evidence"].annotation) == tuple(EVIDENCE)
 
 
 def test_an_unknown_rule_is_refused() -> None:

@@ -122,6 +122,19 @@ def test_the_last_epoch_is_kept_where_validation_chooses_nothing(cases: Path, tm
         tiny_recipe(train={"keep": "last", "patience": 2})
 
 
+def test_a_metric_that_is_not_defined_stops_only_what_is_chosen_by_it(cases: Path, tmp_path: Path) -> None:
+    """One validation lesion has no AUC."""
+
+    def one(data: TrainingData) -> TrainingData:
+        return replace(data, val=data.val.take([0]))
+
+    settings = {"epochs": 1, "metric": "macro_auc"}
+    with pytest.raises(TrainingError, match="macro_auc is not defined"):
+        run(tiny_recipe(train=settings), cases, tmp_path / "best", change=one)
+    kept = run(tiny_recipe(train={**settings, "keep": "last"}), cases, tmp_path / "last", change=one)
+    assert kept.epoch == 1 and math.isnan(kept.value)
+
+
 @pytest.mark.parametrize(("metric", "best"), [("log_loss", min), ("accuracy", max)])
 def test_the_best_epoch_is_kept(metric: str, best: Callable[..., float], cases: Path, tmp_path: Path) -> None:
     recipe = tiny_recipe(train={"epochs": 4, "metric": metric}, optimizer={"lr": 0.5})

@@ -32,7 +32,9 @@ def reproduce(
         str, typer.Option(help="ge2017: of the CAM network; empty: GoogLeNet, or --backbone.")
     ] = "",
     epochs: Annotated[int, typer.Option(min=0, help="Of each training; 0: the recipe's.")] = 0,
-    seeds: Annotated[int, typer.Option(min=1, help="ge2017: trainings of each network of Table 1.")] = 3,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="ge2017: trainings of each network of Table 1; 3 if not given.")
+    ] = None,
     ablations: Annotated[
         str, typer.Option(help="all, none, or with commas the names of some (or how they begin).")
     ] = "all",
@@ -48,9 +50,10 @@ def reproduce(
     from dermapair.data.cases import read_cases
     from dermapair.inference.allocator import keep_freed_memory
 
-    _check_paper(paper, ge2017_only=bool(comparator or cam_backbone or cancers or melanoma), masks=masks)
+    others = bool(comparator or cam_backbone or cancers or melanoma or seeds)
+    _check_paper(paper, ge2017_only=others, masks=masks)
     keep_freed_memory()
-    base = _base(recipe or paper, backbone, epochs or (QUICK_EPOCHS if quick else 0), set_)
+    base = _base(paper, recipe or paper, backbone, epochs or (QUICK_EPOCHS if quick else 0), set_)
     table, which = read_cases(data), _ablations(ablations, quick=quick)
     with progress("train") as tick:
         how: dict[str, Any] = {
@@ -68,7 +71,7 @@ def reproduce(
             from dermapair.reproduce.ge2017.plan import Choices
 
             backbones = (comparator or backbone or "resnet50", cam_backbone or backbone)
-            choices = Choices(tuple(range(1 if quick else seeds)), *backbones, which)
+            choices = Choices(tuple(range(1 if quick else seeds or 3)), *backbones, which)
             how |= {"cancers": _names(cancers), "melanoma": melanoma}
             content = ge2017(base, table, out, choices=choices, **how)
     _say_table(content["table_1"])
@@ -77,12 +80,16 @@ def reproduce(
     finish({"out": str(out)} | found, as_json=as_json)
 
 
-def _base(recipe: str, backbone: str, epochs: int, changes: list[str]) -> Recipe:
-    """Return the recipe that every training changes."""
+def _base(paper: str, recipe: str, backbone: str, epochs: int, changes: list[str]) -> Recipe:
+    """Return the recipe that every training changes.
+
+    Another backbone than VGG-16 has other stages to tap, and few end in two padded convolutions.
+    """
     from dermapair.config import load_recipe
 
     first = [f"train.epochs={epochs}"] if epochs else []
-    first += [f"network.backbone={backbone}", "network.tap=stage-2"] if backbone else []
+    first += [f"network.backbone={backbone}"] if backbone else []
+    first += ["network.tap=stage-2" if paper == "ge2017" else "network.unpadded=1"] if backbone else []
     return load_recipe(recipe, overrides=[*first, *changes])
 
 
@@ -108,7 +115,7 @@ def _check_paper(paper: str, *, ge2017_only: bool, masks: Path | None) -> None:
         raise UsageError(unknown_choice("paper", paper, PAPERS))
     if paper == "jia2017" and ge2017_only:
         raise UsageError(
-            "--comparator, --cam-backbone, --cancers and --melanoma go with ge2017; leave them out"
+            "--comparator, --cam-backbone, --seeds, --cancers and --melanoma go with ge2017; leave them out"
         )
     if paper == "ge2017" and masks:
         raise UsageError("--masks goes with jia2017; leave it out")
@@ -118,7 +125,9 @@ def _say_table(rows: list[dict[str, Any]]) -> None:
     """Print the accuracies or mean AUCs of Table 1."""
     for row in rows:
         figure = row["accuracy"] if "accuracy" in row else row["aucs"]["mean_auc"]
-        value, low, high = (figure[key] for key in ("value", "low", "high"))
+        value, low, high = (
+            float("nan") if figure[k] is None else figure[k] for k in ("value", "low", "high")
+        )
         first, second = (
             row[key] for key in (("network", "readout") if "network" in row else ("part", "stage"))
         )

@@ -64,7 +64,7 @@ class CropSettings(Settings):
         "",
         description="stage two: the run of stage one, whose maps say where to cut and whose weights start it",
     )
-    evidence: str = Field(
+    evidence: Literal["predicted", "weighted", "contrast"] = Field(
         "predicted",
         description="what is read from the maps: predicted (that of the predicted class), weighted (all, by "
         "probability) or contrast (where the classes are told apart)",
@@ -273,6 +273,11 @@ class Recipe(Settings):
             raise ValueError(
                 f"predict.crop five: expected inputs of at least half of data.size ({self.data.size}), as "
                 f"five must cover it, got {self.predict.input or self.data.input}"
+            )
+        if self.predict.crop == "five" and (self.predict.input or self.data.input) == self.data.size:
+            raise ValueError(
+                f"predict.crop five: expected inputs smaller than data.size ({self.data.size}), as "
+                f"nothing is cut from a square of that size"
             )
         largest = round(self.augment.scale[1] * self.data.input)
         if largest > self.data.size:

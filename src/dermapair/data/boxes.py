@@ -24,8 +24,8 @@ BOX_COLUMNS: Final[dict[str, pl.DataType]] = {
     "fold": pl.Int64(),
     "run": pl.String(),
 }
-"""Columns and types: (x0, y0, x1, y1) in pixels of the upright original, half-open; the class whose map it
-was, the number of the run among those given (null for a single one), and its name with the start of its
+"""Columns and types: (x0, y0, x1, y1) in pixels of the upright original, half-open; the class that stage one
+predicts, the number of the run among those given (null for a single one), and its name with the start of its
 weights' digest.
 """
 
@@ -59,7 +59,7 @@ def check_rule(path: Path, settings: CropSettings) -> None:
 
 
 def _rule(settings: CropSettings) -> str:
-    return settings.model_dump_json(exclude={"run"})
+    return settings.model_dump_json(exclude={"run", "combine"})
 
 
 def read_boxes(path: Path, table: CaseTable) -> Boxes:

@@ -53,7 +53,7 @@ def measure_cuts(table: CaseTable, boxes: Boxes) -> dict[str, Any]:
         name: plain(bootstrap_mean([float(each[name]) for _, each in kept], groups=groups))
         for name in FIGURES
     }
-    return {"n": len(kept), **means, "images": images, "errors": errors}
+    return {"n": len(kept), **means, "images": images, "errors": sorted(errors)}
 
 
 def _measured(

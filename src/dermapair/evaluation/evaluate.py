@@ -195,25 +195,22 @@ def _readout(
     groups = np.array([truth.groups.get(lesion, 0) for lesion in ids])[known]
     classes = truth.task.classes
     named = {f"class {name}": [k] for k, name in enumerate(classes)}
-    extra = {
-        name: [classes.index(c) for c in members]
-        for name, members in ISIC2017_AUCS.items()
-        if set(members) <= set(classes)
-    }
     figures = bootstrap(
         labels,
         p,
         groups=groups,
         metrics=list(METRICS),
-        aucs=named | extra,
+        aucs=named,
         n_samples=n_samples,
         seed=seed,
     )
     absent = classes_without_cases(labels, n_classes=len(classes))
+    challenge = _isic2017(labels, p, classes, groups=groups, n_samples=n_samples, seed=seed)
     return {
         "n_lesions": len(labels),
-        **{name: plain(figures[name]) for name in (*METRICS, *extra)},
-        **_isic2017(labels, p, classes, groups=groups, n_samples=n_samples, seed=seed),
+        **{name: plain(figures[name]) for name in METRICS},
+        **{name: challenge[name] for name in ISIC2017_AUCS if challenge},
+        **({"isic2017": challenge} if challenge else {}),
         "per_class": {
             name: _per_class(labels, p, k, figures[f"class {name}"]) for k, name in enumerate(classes)
         },
@@ -231,7 +228,7 @@ def _isic2017(
     n_samples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Return all figures of the ISIC 2017 challenge under one key, for tasks that have its classes."""
+    """Return all figures of the ISIC 2017 challenge for tasks that have its classes, else nothing."""
     if not set(ISIC2017_CATEGORIES) <= set(classes):
         return {}
     melanoma, sk = (classes.index(name) for name in ISIC2017_CATEGORIES)
@@ -244,7 +241,7 @@ def _isic2017(
         n_samples=n_samples,
         seed=seed,
     )
-    return {"isic2017": {name: plain(figure) for name, figure in figures.items()}}
+    return {name: plain(figure) for name, figure in figures.items()}
 
 
 def _per_class(labels: NDArray[np.int64], p: Array, k: int, auc: Interval) -> dict[str, Any]:

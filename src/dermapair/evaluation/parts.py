@@ -71,7 +71,7 @@ def own_part(run: Path, classes: Sequence[str], *, split: str, by_image: bool) -
         RunError: a file is missing or damaged.
         DermapairError: a lesion has no prediction, or an image could not be read.
     """
-    data = _read_json(run / "manifest.json").get("data", {})
+    data = _read_json(run / "manifest.json").get("data") or {}
     frame = _predictions(run, classes)
     there = frame["split"].unique().sort().to_list()
     if split not in there:

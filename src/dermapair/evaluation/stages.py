@@ -10,7 +10,7 @@ import numpy as np
 from dermapair.data.task import UNKNOWN
 from dermapair.evaluation.evaluate import ISIC2017_AUCS, ByReadout, Truth, evaluate, plain
 from dermapair.metrics import METRICS
-from dermapair.metrics.bootstrap import paired_bootstrap
+from dermapair.metrics.bootstrap import Difference, paired_bootstrap
 
 GAINS = (("stage2", "stage1"), ("mean", "stage1"))
 """Differences that are reported: the first minus the second."""
@@ -83,6 +83,10 @@ def paired_difference(
         n_samples=n_samples,
         seed=seed,
     )
+    if "mean_auc" in found and not all(np.isfinite(found[name].value) for name in ISIC2017_AUCS):
+        found["mean_auc"] = Difference(
+            np.nan, np.nan, np.nan, np.nan
+        )  # of both or not at all, as the challenge
     return {
         name: plain(d) | {"p_value": d.p_value if np.isfinite(d.p_value) else None}
         for name, d in found.items()

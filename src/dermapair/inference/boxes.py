@@ -13,6 +13,7 @@ from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Batch, Lesions
 from dermapair.data.squares import read_square
 from dermapair.data.store import open_store
+from dermapair.errors import ImageError
 from dermapair.imaging.square import square_map
 from dermapair.inference.explanation import Turned, crop_by, readout_maps
 from dermapair.inference.forward import Scorer
@@ -68,7 +69,10 @@ def look(
         for view, image, row in _images(chunk, batch):
             if row not in found.boxes:
                 placed = source.maps.pop(row)
-                found.boxes[row], k = _box(predictor, table, kept, view, image, row, placed, settings)
+                try:
+                    found.boxes[row], k = _box(predictor, table, kept, view, image, row, placed, settings)
+                except ImageError:  # prepared, but gone since; stage two says so when it reads it
+                    continue
                 found.classes[row] = predictor.classes[k]
         yield found
 

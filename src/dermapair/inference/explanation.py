@@ -98,6 +98,7 @@ class Explanation:
         unused: views that were given, but that the network does not look at.
         stage_one: by view, of a run of two stages, why it looked where it looked.
         cuts: by view, the part of the image that it looked at.
+        rule: what was read from stage one's maps to cut it, a key of `saliency.region.EVIDENCE`.
     """
 
     prediction: Prediction
@@ -107,6 +108,7 @@ class Explanation:
     unused: tuple[View, ...] = ()
     stage_one: Mapping[View, Explanation] = field(default_factory=dict)
     cuts: Mapping[View, Box] = field(default_factory=dict)
+    rule: str = "predicted"
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -165,6 +167,11 @@ class Explanation:
         part = crop_by(self._of(view).on_input[view], probabilities, self.placed[view], settings)
         return part, self.classes[int(probabilities.argmax())]
 
+    def evidence(self, view: View, rule: str) -> FloatArray:
+        """Return the (H, W) map of a view's image that a part is cut by, for a rule of `saliency.region`."""
+        values = evidence(self._of(view).on_input[view], self.prediction.probabilities[view], rule=rule)
+        return to_pixels(values, PIXELS, self.placed[view])
+
     def top(self, view: View, *, readout: str | None = None) -> FloatArray:
         """Return (K,) the largest value of each class's map, as `to_pixels` has it."""
         return np.asarray(self._of(readout or view).on_input[view].max(axis=(1, 2)))
@@ -181,14 +188,17 @@ class Explanation:
                 other = self.classes[self.predicted("both")]
                 found.append(f"{view}: this view alone predicts {name}, both together {other}")
             if view in self.cuts:
-                first = self.stage_one[view]
-                found += [f"stage one, {warning}" for warning in first.warnings]
                 continue
             seen = placed.size[0] * placed.size[1] / placed.scale**2
             share = seen / (placed.source_size[0] * placed.source_size[1])
             if share < 0.9:
                 found.append(f"{view}: the network saw {share:.0%} of the image, its middle")
-        return tuple(found)
+        first = next(iter(self.stage_one.values()), None)
+        return (
+            (*found, *(f"stage one, {warning}" for warning in first.warnings if first))
+            if first
+            else tuple(found)
+        )
 
     def _of(self, readout: str) -> ReadoutMaps:
         if readout not in self.prediction.probabilities:

@@ -136,7 +136,8 @@ class Predictor:
         unused = tuple(view for view, picture in given.items() if picture is not None and view not in shown)
         first = {view: x.stage_one for view, x in shown.items() if x.stage_one}
         cuts = {view: x.cut for view, x in shown.items() if x.cut}
-        return Explanation(prediction, images, where, explain, unused, first, cuts)
+        rule = self.facts.crop.evidence
+        return Explanation(prediction, images, where, explain, unused, first, cuts, rule)
 
     def _grad_cam(self, shown: Mapping[View, Shown], readout: str) -> tuple[dict[View, list[Turned]], int]:
         """Return by view the maps of a readout in each orientation of the prediction, and their stage."""
@@ -258,6 +259,9 @@ class Predictor:
         if self.stage_one is None:
             yield from scorer.score(lesions, open_pixels(table, scorer.data))
             return
+        # Smaller batches than stage one's, so that its parts are read while others are scored.
+        small = scorer.predict.model_copy(update={"batch_size": max(1, scorer.predict.batch_size // 4)})
+        scorer = replace(scorer, predict=small)
         for first in look(self.stage_one, table, lesions, self.facts.crop):
             parts = FileSource(table, scorer.data, first.boxes)
             second = concatenate(list(scorer.score(first.lesions, parts)))

@@ -83,7 +83,8 @@ def with_stages(first: Scores, second: Scores, *, how: str) -> Scores:
         for r, p in second.probabilities.items()
         if r in first.probabilities
     }
-    errors = tuple(dict.fromkeys((*first.errors, *second.errors)))
+    lost = {lesion for lesion, _ in first.errors}  # the second stage has no part of these images
+    errors = (*first.errors, *(error for error in second.errors if error[0] not in lost))
     stages = dict(zip(STAGES, (first.probabilities, second.probabilities, mean), strict=True))
     if how == "stage2":
         return replace(second, errors=errors, stages=stages)

@@ -78,6 +78,10 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
         "schema_version": SCHEMA_VERSION,
         "classes": list(explanation.classes),
         "probabilities": {r: p.tolist() for r, p in explanation.prediction.probabilities.items()},
+        "stages": {
+            stage: {r: p.tolist() for r, p in of.items()}
+            for stage, of in explanation.prediction.stages.items()
+        },
         "views": views,
         "boxes": {view: views[view]["boxes"][views[view]["predicted"]] for view in views},
         "warnings": list(explanation.warnings),
@@ -93,15 +97,15 @@ def _write_stage_one(explanation: Explanation, view: View, out: Path) -> dict[st
         return {}
     k, cut = first.predicted(view), explanation.cuts[view]
     name = f"{view}_stage_one.png"
-    (out / name).write_bytes(png(with_cut(first, view, cut)))
+    (out / name).write_bytes(png(with_cut(first, view, cut, rule=explanation.rule)))
     return {"stage_one": {"predicted": first.classes[k], "cut": cut, "file": name}}
 
 
-def with_cut(first: Explanation, view: View, cut: Box) -> RGBImage:
-    """Return stage one's map of its class over the image, and a frame round the part that is cut out."""
-    k = first.predicted(view)
-    top, evidence = float(first.top(view).max()), first.box(view, k) is not None
-    drawn = overlay(first.images[view], first.to_pixels(view, k), top=top, evidence=evidence)
+def with_cut(first: Explanation, view: View, cut: Box, *, rule: str) -> RGBImage:
+    """Return the map by which stage one cut over the image, and a frame round the part that is cut out."""
+    values = first.evidence(view, rule)
+    top = float(np.nanmax(values))
+    drawn = overlay(first.images[view], values, top=top, evidence=top > 0)
     x0, y0, x1, y1 = whole_pixels(cut)
     thick = max(1, round(max(drawn.shape) / 256))
     cv2.rectangle(drawn, (x0, y0), (x1 - 1, y1 - 1), FRAME, thick)

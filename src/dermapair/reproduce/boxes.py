@@ -12,7 +12,7 @@ from dermapair.config import CropSettings, Recipe
 from dermapair.data.boxes import check_rule, read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable
 from dermapair.data.task import build_task
-from dermapair.errors import LeakError, RecipeError, TableError
+from dermapair.errors import LeakError, RecipeError, RunError, TableError
 from dermapair.inference.boxes import Found, find_boxes
 from dermapair.inference.model import read_facts, weights_digest
 from dermapair.inference.predictor import load
@@ -64,11 +64,14 @@ def make_boxes(
         `images` with a box, how many of them `cross_fitted`, and `errors`.
 
     Raises:
-        RunError: a run is damaged, or does not say what it has learned.
+        RunError: a run is damaged, has two stages, or does not say what it has learned.
         LeakError: a fold has learned a lesion or patient of our validation or test part, or every fold one of
             the training part.
     """
     runs = [run, *folds]
+    for each in runs:
+        if read_facts(each).stage_one:
+            raise RunError(f"{each}: expected a run of one stage, got one of two; name its stage one")
     source = _sources(runs, table)
     found, done, total = Found([], []), 0, len(source)
     for number, each in enumerate(runs):

@@ -34,8 +34,8 @@ from dermapair.inference.model import (
 )
 from dermapair.inference.scores import Scores, scores_frame, with_stages
 from dermapair.report import write_report
-from dermapair.reproduce.boxes import with_stage_one
-from dermapair.reproduce.held_out import with_cam_source, with_pretrained, write_lesions
+from dermapair.reproduce.boxes import run_name, with_stage_one
+from dermapair.reproduce.held_out import sources_of, with_cam_source, with_pretrained, write_lesions
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
@@ -111,7 +111,7 @@ def run_experiment(
     results = _predict_and_evaluate(trained, parts, data, table, out)
     epochs = read_lines(out / "journal.jsonl")  # all of them, also those before a kill
     seconds = sum(line["train_s"] + line["val_s"] for line in epochs) + time.perf_counter() - trained_at
-    write_lesions(table, out)
+    write_lesions(table, out, sources=sources_of(recipe))
     manifest = _manifest(trained, data, table, left_out, seconds=seconds)
     write_report(out, manifest=manifest)
     write_whole(out / "manifest.json", _json(manifest))
@@ -278,8 +278,9 @@ def _manifest(
         "validation": {
             "readout": trained.recipe.train.readout,
             "metric": trained.recipe.train.metric,
-            "value": trained.value,
+            "value": trained.value if np.isfinite(trained.value) else None,
         },
+        "stage_one": run_name(Path(trained.recipe.crop.run)) if trained.recipe.crop.run else None,
         "data": {
             "cases": str(table.folder),
             **{key: table.manifest.get(key) for key in ("adapter", "phantom", "split", "images", "lesions")},

@@ -8,6 +8,7 @@ from pathlib import Path
 from dermapair.config import Recipe
 from dermapair.data.cases import CaseTable
 from dermapair.errors import RunError
+from dermapair.reproduce.boxes import run_name
 from dermapair.training.files import check_recipe
 
 
@@ -18,7 +19,14 @@ def check_finished(folder: Path, recipe: Recipe, table: CaseTable) -> None:
         RunError: naming what differs.
     """
     check_recipe(folder, recipe)
-    before = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["data"]
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    first = run_name(Path(recipe.crop.run)) if recipe.crop.run else None
+    if manifest.get("stage_one", first) != first:
+        raise RunError(
+            f"{folder}: goes on from another stage one ({manifest.get('stage_one')}, now {first}); remove "
+            f"it, or take another --out"
+        )
+    before = manifest["data"]
     for key in ("adapter", "images", "lesions", "split"):
         if before.get(key) != table.manifest.get(key):
             raise RunError(

@@ -54,22 +54,24 @@ def check_recipe(out: Path, recipe: Recipe) -> None:
 
 
 def _moved(recipe: Recipe) -> Recipe:
-    """Return a recipe that says of other runs and of boxes the name only: folders may be moved."""
-    sections = {"network": "cam_source", "crop": "run", "data": "boxes"}
+    """Return a recipe that says of other runs, weights and boxes the name only: folders may be moved."""
+    sections = {"network": ("cam_source", "weights"), "crop": ("run",), "data": ("boxes",)}
     names = {
-        name: section.model_copy(update={key: Path(getattr(section, key)).name})
-        for name, key in sections.items()
+        name: section.model_copy(update={key: Path(getattr(section, key)).name for key in keys})
+        for name, keys in sections.items()
         for section in [getattr(recipe, name)]
     }
     return recipe.model_copy(update=names)
 
 
 def data_key(train: Lesions, val: Lesions, *, recipe: Recipe) -> str:
-    """Return a digest of the lesions, their labels and images, and of what stage two adds."""
+    """Return a digest of the lesions, their labels and images, and of the run that training starts from."""
     digest = hashlib.sha256()
     if recipe.crop.run:
         digest.update(boxes_digest(Path(recipe.data.boxes)).encode())
         digest.update(weights_digest(Path(recipe.crop.run)).encode())
+    elif recipe.network.from_run:
+        digest.update(weights_digest(Path(recipe.network.weights)).encode())
     for part in (train, val):
         digest.update(repr((part.ids, part.labels.tolist(), sorted(part.images.items()))).encode())
     return digest.hexdigest()

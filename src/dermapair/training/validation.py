@@ -51,8 +51,10 @@ def validation_metrics(scores: Scores, labels: NDArray[np.int64]) -> dict[str, d
 def chosen_value(
     metrics: Mapping[str, Mapping[str, float]], recipe: Recipe, data: TrainingData, *, epoch: int
 ) -> float:
-    """Return the number that chooses the epoch; refuse one that says nothing."""
+    """Return the number that chooses the epoch; refuse one that says nothing, unless it chooses nothing."""
     readout, metric = recipe.train.readout, recipe.train.metric
+    if recipe.train.keep == "last":
+        return metrics.get(readout, {}).get(metric, np.nan)
     if readout not in metrics:
         raise TrainingError(
             f"no validation lesion has a score of the readout {readout!r} after epoch {epoch}: none has the "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ import numpy as np
 import polars as pl
 import pytest
 
+from dermapair.cli.reproduce import _base
 from dermapair.config import Recipe, load_recipe
+from dermapair.data.boxes import read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable, read_cases, write_cases
 from dermapair.errors import RunError, UsageError
+from dermapair.models import build_network
 from dermapair.reproduce import experiment
 from dermapair.reproduce.jia2017 import figures, plan
 from dermapair.reproduce.jia2017.page import reproduce
 from dermapair.reproduce.jia2017.plan import planned, recipe_of
+from dermapair.saliency.grid import measure_grid
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
 GROUPS = {"nevus": ["blue_naevus"], "melanoma": ["melanoma", "bcc"], "seborrheic_keratosis": ["scc"]}
@@ -150,6 +155,45 @@ def test_a_part_without_a_truth_is_left_out_and_masks_are_not_needed(
     page = (tmp_path / "out" / "reproduce.html").read_text()
     assert "The official test part is not in this case folder" in page and "Not measured" in page
     assert "The training from scratch was left out" in page
+
+
+def test_a_part_that_lacks_a_class_has_figures_that_are_not_defined(
+    table: CaseTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_tiny(monkeypatch)
+    monkeypatch.setattr(experiment, "write_report", lambda *_, **__: None)
+    nevi = pl.when(pl.col("split") == "test").then(pl.lit("blue_naevus")).otherwise(pl.col("diagnosis"))
+    poor = replace(table, frame=table.frame.with_columns(diagnosis=nevi), folder=None)
+    content = reproduce(base(), write_cases(poor, tmp_path / "cases"), tmp_path / "out", ablations=())
+    row = content["table_1"][0]
+    assert row["part"] == "test" and row["aucs"]["mean_auc"] == dict.fromkeys(("value", "low", "high"))
+    assert "They lack a class" in (tmp_path / "out" / "reproduce.html").read_text()
+
+
+def test_boxes_and_runs_of_another_stage_one_are_not_taken(
+    table: CaseTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    register_tiny(monkeypatch)
+    monkeypatch.setattr(experiment, "write_report", lambda *_, **__: None)
+    out, said = tmp_path / "out", []
+    reproduce(base(), table, out, ablations=())
+    old = read_box_frame(out / "boxes" / "stage2.parquet").with_columns(run=pl.lit("stage1:of old"))
+    write_boxes(old.to_dicts(), out / "boxes" / "stage2.parquet", base().crop)
+    shutil.rmtree(out / "runs" / "stage2")
+    reproduce(base(), table, out, ablations=(), say=said.append)
+    assert said == ["cutting by the maps of stage1", "training stage2"]
+    manifest = json.loads((out / "runs" / "control" / "manifest.json").read_text())
+    (out / "runs" / "control" / "manifest.json").write_text(json.dumps({**manifest, "stage_one": "old"}))
+    with pytest.raises(RunError, match=r"control: goes on from another stage one \(old, now stage1:"):
+        reproduce(base(), table, out, ablations=())
+
+
+@pytest.mark.parametrize("backbone", ["squeezenet1_1", "mobilenetv2_100", "resnet18"])
+def test_the_papers_head_stands_on_another_backbone(backbone: str) -> None:
+    recipe = _base("jia2017", "jia2017", backbone, 0, ["network.weights=none"])
+    network = build_network(recipe.network, 3)
+    assert (recipe.network.extra, network.trunks[0].channels) == (1024, 1024)
+    measure_grid(network.trunks[0], stage=-1, side=224)
 
 
 @pytest.mark.parametrize(

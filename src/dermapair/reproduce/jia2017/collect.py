@@ -16,11 +16,9 @@ from dermapair.config import TaskSettings
 from dermapair.data.boxes import read_box_frame
 from dermapair.data.cases import CaseTable
 from dermapair.data.task import UNKNOWN, build_task
-from dermapair.evaluation import paired_difference, truth_of
-from dermapair.evaluation.evaluate import ISIC2017_AUCS, Truth, plain
+from dermapair.evaluation import evaluate, paired_difference, truth_of
+from dermapair.evaluation.evaluate import Truth
 from dermapair.inference.scores import Array
-from dermapair.metrics.bootstrap import bootstrap
-from dermapair.metrics.isic import isic2017_scores
 from dermapair.reproduce.experiment import STAGES_FILE
 from dermapair.reproduce.jia2017 import plan
 from dermapair.reproduce.jia2017.plan import Plan
@@ -45,7 +43,9 @@ def read_stages(run: Path, part: str) -> dict[str, Rows]:
     }
 
 
-def collect(done: Plan, runs: Path, table: CaseTable, task: TaskSettings, *, input_px: int) -> dict[str, Any]:
+def collect(
+    done: Plan, runs: Path, table: CaseTable, task: TaskSettings, *, square_px: int
+) -> dict[str, Any]:
     """Return the tables of `reproduce.json`, of each official part that has a truth.
 
     Args:
@@ -53,7 +53,7 @@ def collect(done: Plan, runs: Path, table: CaseTable, task: TaskSettings, *, inp
         runs: folder of the run folders.
         table: the cases.
         task: the recipe's section.
-        input_px: side of the network's input at prediction.
+        square_px: side of the prepared square, to which a part is resized.
     """
     splits = set(table.frame.filter(pl.col("diagnosis").is_not_null())["split"])
     built = build_task(task, table.diagnoses)
@@ -61,34 +61,31 @@ def collect(done: Plan, runs: Path, table: CaseTable, task: TaskSettings, *, inp
     found = {s.name: {part: read_stages(runs / s.name, part) for part in truths} for s in done.seconds}
     return {
         "classes": list(built.classes),
-        "parts": {part: _counts(truth) for part, truth in truths.items()},
+        "parts": {part: _counts(truth, found[plan.SECOND][part]["stage2"]) for part, truth in truths.items()},
         "table_1": [row for part, truth in truths.items() for row in _table(found, part, truth)],
         "gains": [row for part, truth in truths.items() for row in _gains(found, part, truth)],
         "ablations": [row for part, truth in truths.items() for row in _ablations(done, found, part, truth)],
         "operating_points": {part: _points(found, part, truth) for part, truth in truths.items()},
-        "cut_parts": _parts(runs.parent / "boxes", input_px=input_px),
+        "cut_parts": _parts(runs.parent / "boxes", square_px=square_px),
     }
 
 
-def _counts(truth: Truth) -> dict[str, int]:
-    """Return how many lesions each class has."""
-    labels = list(truth.labels.values())
+def _counts(truth: Truth, rows: Rows) -> dict[str, int]:
+    """Return how many scored lesions each class has."""
+    labels = [truth.labels.get(lesion, UNKNOWN) for lesion in rows[0]]
     return {name: labels.count(k) for k, name in enumerate(truth.task.classes)}
+
+
+def _figures(rows: Rows, truth: Truth) -> dict[str, Any]:
+    """Return all figures of the challenge for some predictions, with intervals."""
+    found: dict[str, Any] = evaluate({"both": rows}, truth)["readouts"]["both"]["isic2017"]
+    return found
 
 
 def _aucs(rows: Rows, truth: Truth) -> dict[str, Any]:
     """Return melanoma, SK and mean AUC of some predictions with intervals."""
-    kept = [i for i, lesion in enumerate(rows[0]) if truth.labels.get(lesion, UNKNOWN) != UNKNOWN]
-    ids = [rows[0][i] for i in kept]
-    classes = truth.task.classes
-    found = bootstrap(
-        np.array([truth.labels[i] for i in ids]),
-        rows[1][kept],
-        groups=[truth.groups[i] for i in ids],
-        metrics=[],
-        aucs={name: [classes.index(c) for c in members] for name, members in ISIC2017_AUCS.items()},
-    )
-    return {name: plain(found[name]) for name in plan.AUCS}
+    found = _figures(rows, truth)
+    return {name: found[name] for name in plan.AUCS}
 
 
 def _difference(a: Rows, b: Rows, truth: Truth) -> dict[str, Any]:
@@ -139,21 +136,13 @@ def _ablations(done: Plan, found: Mapping[str, Any], part: str, truth: Truth) ->
     ]
 
 
-def _points(found: Mapping[str, Any], part: str, truth: Truth) -> dict[str, dict[str, float | None]]:
-    """Return by stage what the challenge listed beside AUC (its Python scorer of 2017)."""
-    result = {}
-    columns = [truth.task.classes.index(name) for name in plan.CLASSES]
-    for stage, (ids, p) in found[plan.SECOND][part].items():
-        labels = np.array([truth.labels.get(i, UNKNOWN) for i in ids])
-        known = labels != UNKNOWN
-        melanoma, sk = ((labels[known] == k, p[known, k]) for k in columns)
-        scores = isic2017_scores(*melanoma, *sk)
-        result[stage] = {name: value if np.isfinite(value) else None for name, value in scores.items()}
-    return result
+def _points(found: Mapping[str, Any], part: str, truth: Truth) -> dict[str, dict[str, Any]]:
+    """Return by stage all that the challenge listed (its Python scorer of 2017), with intervals."""
+    return {stage: _figures(rows, truth) for stage, rows in found[plan.SECOND][part].items()}
 
 
-def _parts(boxes: Path, *, input_px: int) -> dict[str, float]:
-    """Return how much is cut away, and whether the parts have as many pixels as the network's input.
+def _parts(boxes: Path, *, square_px: int) -> dict[str, float]:
+    """Return how much is cut away, and whether the parts have as many pixels as the square they become.
 
     The control's boxes are whole images, which gives the originals' sizes.
     """
@@ -167,7 +156,7 @@ def _parts(boxes: Path, *, input_px: int) -> dict[str, float]:
         "images": len(both),
         "cut": float(smaller.mean()),
         "mean_area": float(area.to_numpy().mean()),
-        "enlarged": float((sides[smaller] < input_px).mean()) if smaller.any() else 0.0,
+        "enlarged": float((sides[smaller] < square_px).mean()) if smaller.any() else 0.0,
     }
 
 

@@ -44,9 +44,9 @@ def surest(rows: Rows, truth: Mapping[str, int], classes: Sequence[str]) -> list
 
 def with_maps(run: Path, table: CaseTable, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return entries of `surest` with `pictures`: the image, and each class's map over it, as data URIs."""
-    predictor = load(run)
+    predictor, lesions = load(run), table.frame["lesion_id"].to_list()
     return [
-        entry | _tried(lambda lesion: _maps(predictor.explain(**lesion)), table, entry["lesion"])
+        entry | _tried(lambda files: _maps(predictor.explain(**files)), table, lesions.index(entry["lesion"]))
         for entry in entries
     ]
 
@@ -56,7 +56,9 @@ def missed(images: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(images, key=lambda each: (each["kept"], each["image_id"]))[:MISSED]
 
 
-def with_parts(runs: Path, table: CaseTable, entries: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def with_parts(
+    runs: Path, table: CaseTable, entries: Sequence[dict[str, Any]], *, rule: str
+) -> list[dict[str, Any]]:
     """Return entries of `missed` with `pictures`: the image, with stage one's map and the part's frame."""
     result = []
     for entry in entries:
@@ -68,16 +70,15 @@ def with_parts(runs: Path, table: CaseTable, entries: Sequence[dict[str, Any]]) 
             (view,) = explanation.placed
             return {
                 "image": data_uri(explanation.images[view]),
-                "part": data_uri(with_cut(explanation, view, box)),
+                "part": data_uri(with_cut(explanation, view, box, rule=rule)),
             }
 
-        result.append(entry | _tried(draw, table, table.frame["lesion_id"][row]))
+        result.append(entry | _tried(draw, table, row))
     return result
 
 
-def _tried(draw: Any, table: CaseTable, lesion: str) -> dict[str, Any]:
-    """Return the `pictures` of a lesion's first image, or the `error` why there are none."""
-    row = table.frame["lesion_id"].to_list().index(lesion)
+def _tried(draw: Any, table: CaseTable, row: int) -> dict[str, Any]:
+    """Return the `pictures` of an image, or the `error` why there are none."""
     try:
         return {"pictures": draw({table.frame["view"][row]: table.path(row)})}
     except DermapairError as error:

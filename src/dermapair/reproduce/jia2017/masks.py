@@ -42,9 +42,9 @@ def measure_masks(trainer: Trainer, table: CaseTable) -> dict[str, Any]:
     for k, (run, part) in enumerate(folds):
         trainer.say(f"cutting fold {k} of {PREFIX}")
         held_out = np.flatnonzero((part.frame["split"] == "test").to_numpy()).tolist()
-        rows += [
-            row | {"fold": k} for row in find_boxes(load(run), part, trainer.base.crop, rows=held_out).rows
-        ]
+        found = find_boxes(load(run), part, trainer.base.crop, rows=held_out)
+        rows += [row | {"fold": k} for row in found.rows]
+        trainer.errors.update(found.errors)
     schema = {name: BOX_COLUMNS[name] for name in rows[0]}
     frame = pl.DataFrame(rows, schema=schema)
     measured = measure_cuts(folds[0][1], boxes_by_row(frame, folds[0][1])) | {"crop": crop}

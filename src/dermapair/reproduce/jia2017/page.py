@@ -14,6 +14,7 @@ from dermapair.data.task import build_task
 from dermapair.errors import UsageError
 from dermapair.evaluation import truth_of
 from dermapair.inference.model import read_facts
+from dermapair.models import build_network
 from dermapair.report.page import environment
 from dermapair.reproduce.jia2017 import figures, plan
 from dermapair.reproduce.jia2017.collect import collect, curves, read_stages
@@ -58,7 +59,7 @@ def reproduce(
     _check(base, table, masks)
     task = build_task(base.task, table.diagnoses)
     todo = planned(base, ablations)
-    trainer = Trainer(base, out, say, report, on_step)
+    trainer = Trainer(base, out, say, report, on_step, {})
     trainer.all(todo, table)
     runs = out / "runs"
     measured = measure_masks(trainer, masks) if masks else None
@@ -68,11 +69,12 @@ def reproduce(
         "base": base.model_dump(mode="json"),
         "started_from": read_facts(trainer.run(plan.FIRST)).started_from,
         "paper_gains": {name: {"mean_auc": a, "gain": g} for name, (a, g) in plan.GAINS.items()},
-        **collect(todo, runs, table, base.task, input_px=base.predict.input or base.data.input),
+        **collect(todo, runs, table, base.task, square_px=base.data.size),
         "figure_3": curves(
             runs, [first.name for first in todo.firsts if first.name in (plan.FIRST, plan.SCRATCH)]
         ),
         "masks": measured,
+        "errors": trainer.errors,
     }
     part = next(iter(content["parts"]))
     rows = read_stages(trainer.run(plan.SECOND), part)["stage1"]
@@ -86,7 +88,7 @@ def reproduce(
         aucs=plan.AUCS,
         figure_2=figures.with_maps(trainer.run(plan.FIRST), table, examples),
         figure_3=figures.curves_svg(content["figure_3"]),
-        figure_4=figures.with_parts(runs, masks, worst) if masks else [],
+        figure_4=figures.with_parts(runs, masks, worst, rule=base.crop.evidence) if masks else [],
     )  # fmt: skip
     write_whole(out / "reproduce.html", page)
     return content
@@ -111,3 +113,5 @@ def _check(base: Recipe, table: CaseTable, masks: CaseTable | None) -> None:
         raise UsageError(
             f"{masks.folder}: expected a case folder with lesion masks (isic2017-masks), got none"
         )
+    network = {"weights": "none"} if base.network.from_run else {}
+    build_network(base.network.model_copy(update=network), len(classes))  # before hours of preparing

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,12 +10,14 @@ from pathlib import Path
 
 import polars as pl
 
-from dermapair.config import Recipe
+from dermapair.config import CropSettings, Recipe
+from dermapair.data.boxes import check_rule, read_box_frame
 from dermapair.data.cases import CaseTable, write_cases
 from dermapair.data.duplicates import near_duplicates
 from dermapair.data.split import Fold, split_cases
-from dermapair.data.store import open_store, prepare
-from dermapair.reproduce.boxes import make_boxes
+from dermapair.data.store import prepare, unreadable
+from dermapair.errors import TableError
+from dermapair.reproduce.boxes import make_boxes, run_name
 from dermapair.reproduce.experiment import run_experiment
 from dermapair.reproduce.finished import check_finished
 from dermapair.reproduce.jia2017.plan import FOLDS, Plan, Second, recipe_of
@@ -33,6 +36,7 @@ class Trainer:
         out: gets `runs/<name>`, `boxes/<name>.parquet` and `folds/`.
         say: called with a line for each training.
         report, on_step: as for `run_experiment`.
+        errors: image id -> why it could not be read, filled on the way.
     """
 
     base: Recipe
@@ -40,6 +44,7 @@ class Trainer:
     say: Callable[[str], None]
     report: Report
     on_step: OnStep
+    errors: dict[str, str]
 
     def run(self, name: str) -> Path:
         """Return the folder of a run."""
@@ -62,12 +67,13 @@ class Trainer:
         run = self.run(name)
         if (run / "manifest.json").is_file():
             check_finished(run, recipe, table)
+            self.errors.update(json.loads((run / "manifest.json").read_text())["data"]["unreadable_images"])
             return run
         self.say(f"training {name}")
-        passing = bool(recipe.data.boxes) and open_store(table, recipe.data) is None
         store = prepare(table, recipe.data)
+        self.errors.update(unreadable(store))
         run_experiment(recipe, table, run, resume=True, report=self.report, on_step=self.on_step)
-        if passing:  # the parts of one training are of no use to another, and there may be many
+        if recipe.data.boxes:  # the parts of one training are of no use to another, and there may be many
             shutil.rmtree(store.folder)
         return run
 
@@ -78,9 +84,10 @@ class Trainer:
             (self.out / "boxes" / f"{second.name}.parquet").resolve(),
         )
         crop = recipe_of(self.base, second.name, second.keys).crop
-        if not boxes.is_file():
+        if not _current(boxes, [run, *folds], crop):
             self.say(f"cutting by the maps of {second.first}" + (" and of the folds" if folds else ""))
-            make_boxes(run, table, boxes, settings=crop, folds=folds)
+            found = make_boxes(run, table, boxes, settings=crop, folds=folds)
+            self.errors.update(found["errors"])
         stages = {"crop.run": str(run), "data.boxes": str(boxes)}
         return self.train(second.name, recipe_of(self.base, second.name, second.keys, stages), table)
 
@@ -104,3 +111,14 @@ class Trainer:
             (self.train(f"{prefix}-{k}", recipe_of(self.base, f"{prefix} {k}"), each), each)
             for k, each in enumerate(tables)
         ]
+
+
+def _current(boxes: Path, runs: list[Path], crop: CropSettings) -> bool:
+    """Return whether a file of boxes is there, cut by these runs with these settings."""
+    if not boxes.is_file():
+        return False
+    try:
+        check_rule(boxes, crop)
+    except TableError:
+        return False
+    return set(read_box_frame(boxes)["run"]) <= {run_name(run) for run in runs}

@@ -287,7 +287,8 @@ def test_boxes_by_a_run_of_two_stages_are_refused(first: Path, table: CaseTable,
 
 def test_how_stages_are_combined_does_not_change_the_boxes(first: Path, table: CaseTable) -> None:
     boxes = boxes_of(first, table)
-    run_experiment(second_recipe(first, boxes, combine="mean"), table, first.parent / "second")
+    results = run_experiment(second_recipe(first, boxes, combine="mean"), table, first.parent / "second")
+    assert results["readouts"]["both"]["accuracy"] == results["stages"]["mean"]["both"]["accuracy"]
 
 
 def test_an_image_that_was_prepared_as_unreadable_is_listed_once(

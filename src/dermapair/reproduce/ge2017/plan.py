@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dermapair.config import Recipe
 from dermapair.errors import UsageError, unknown_choice
+from dermapair.reproduce.ablations import chosen
 
 SOLE, SHARE, TRIPLE = "Sole-Net", "Share-Net", "Triple-Net"
 SHARE_CAM, TRIPLE_CAM = "Share-Net + CAM-BP", "Triple-Net + CAM-BP"
@@ -95,17 +96,7 @@ def planned(base: Recipe, choices: Choices) -> list[Planned]:
         Planned(RESNET, first, resnet),
         Planned(RESNET_BP, first, resnet | {"network.pooling": "bp"} | _PROJECTED),
     ]
-    return result + _chosen(_ablations(base, first), choices.ablations)
-
-
-def _chosen(every: list[Planned], begin: tuple[str, ...]) -> list[Planned]:
-    """Return the ablations whose names begin so."""
-    if begin == ("all",):
-        return every
-    for word in begin:
-        if not any(run.change.startswith(word) for run in every):
-            raise UsageError(unknown_choice("ablation", word, [run.change for run in every]))
-    return [run for run in every if run.change.startswith(begin)]
+    return result + chosen(_ablations(base, first), choices.ablations)
 
 
 _PLAIN = {SOLE: "sole", SHARE: "share", TRIPLE: "triple"}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermapair.config import Recipe
-from dermapair.errors import UsageError, unknown_choice
+from dermapair.reproduce.ablations import chosen
 
 CLASSES = ("melanoma", "seborrheic_keratosis")
 AUCS = ("melanoma_auc", "seborrheic_keratosis_auc", "mean_auc")
@@ -99,11 +99,11 @@ def planned(base: Recipe, ablations: tuple[str, ...]) -> Plan:
     scratch = First(
         SCRATCH, {"network.weights": "none", "train.unfold_batch_norm": False, "train.freeze_until": ""}
     )
-    chosen = _chosen(every, ablations)
+    trained = chosen(every, ablations)
     firsts = [First(FIRST, {}), *([scratch] if ablations else [])]
-    firsts += [hair] if any(second.first == hair.name for second in chosen) else []
+    firsts += [hair] if any(second.first == hair.name for second in trained) else []
     seconds = [Second(SECOND, FIRST, {}), Second(CONTROL, FIRST, {"crop.whole": 0.0})]
-    return Plan(tuple(firsts), (*seconds, *chosen))
+    return Plan(tuple(firsts), (*seconds, *trained))
 
 
 def _other(value: Any, choice: Any) -> Any:
@@ -116,16 +116,6 @@ def _named(second: Second) -> str:
     """Return what tables call a change: its name and the value."""
     values = [str(value) for key, value in second.keys.items() if key.startswith("crop.")]
     return " ".join([second.change, *values])
-
-
-def _chosen(every: list[Second], begin: tuple[str, ...]) -> list[Second]:
-    """Return the ablations whose names begin so."""
-    if begin == ("all",):
-        return every
-    for word in begin:
-        if not any(second.change.startswith(word) for second in every):
-            raise UsageError(unknown_choice("ablation", word, [second.change for second in every]))
-    return [second for second in every if second.change.startswith(begin)]
 
 
 def recipe_of(base: Recipe, name: str, *changes: Keys) -> Recipe:

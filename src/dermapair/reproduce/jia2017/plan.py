@@ -92,7 +92,7 @@ def planned(base: Recipe, ablations: tuple[str, ...]) -> Plan:
         Second(
             "contrast-2", FIRST, {"crop.evidence": _other(base.crop.evidence, "contrast")}, "crop evidence"
         ),
-        Second("tight-2", FIRST, {"crop.margin": _other(base.crop.margin, 0.3)}, "crop margin"),
+        Second("margin-2", FIRST, {"crop.margin": _other(base.crop.margin, 0.3)}, "crop margin"),
         Second("fitted-2", FIRST, {}, CROSS_FITTED, cross_fitted=True),
     ]
     every = [Second(s.name, s.first, s.keys, _named(s), s.cross_fitted) for s in every]

@@ -21,6 +21,7 @@ from dermapair.data.split import Fold, split_cases
 from dermapair.data.store import prepare
 from dermapair.errors import LeakError, RecipeError, RunError, TableError
 from dermapair.inference.boxes import find_boxes
+from dermapair.inference.model import load_stage_one
 from dermapair.inference.scores import concatenate, read_scores
 from dermapair.report.explanation import write_explanation
 from dermapair.reproduce import experiment
@@ -269,7 +270,7 @@ def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
         assert (row["fold"] == 0) == (row["split"] != "train")
         if row["fold"]:
             theirs = pl.read_parquet(folds[row["fold"] - 1] / "lesions.parquet")
-            assert theirs.filter(lesion_id=row["lesion_id"])["split"].to_list() == ["test"]
+            assert set(theirs.filter(lesion_id=row["lesion_id"])["split"]) == {"test"}
     run_experiment(second_recipe(first, out), table, tmp_path / "second")
     with pytest.raises(LeakError, match="expected a fold that has not learned lesion"):
         make_boxes(first, table, out, settings=CropSettings(), folds=folds[:1], device="cpu")
@@ -342,9 +343,8 @@ def test_a_stage_one_of_another_kind_is_refused(first: Path, table: CaseTable, t
     with pytest.raises(RecipeError, match="with the classes melanoma, other, got cancer, benign"):
         run_experiment(recipe.model_copy(update={"task": task}), table, tmp_path / "second")
     second = second_stage(first, table)
-    third = second_recipe(second, boxes_of(second, table))
     with pytest.raises(RunError, match="expected a run of one stage as stage one"):
-        run_experiment(third, table, tmp_path / "third")
+        load_stage_one(str(second))
 
 
 @pytest.mark.parametrize("keys", [{"crop": {"run": "first"}}, {"data": {"boxes": "boxes.parquet"}}])

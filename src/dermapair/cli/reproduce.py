@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dermapair.cli.common import Json, finish, progress, say
+from dermapair.cli.common import Json, Progress, finish, progress, say
 
 if TYPE_CHECKING:
     from dermapair.config import Recipe
@@ -50,17 +50,12 @@ def reproduce(
     from dermapair.data.cases import read_cases
     from dermapair.inference.allocator import keep_freed_memory
 
-    others = bool(comparator or cam_backbone or cancers or melanoma or seeds)
-    _check_paper(paper, ge2017_only=others, masks=masks)
+    _check_paper(paper, ge2017_only=(comparator, cam_backbone, cancers, melanoma, seeds), masks=masks)
     keep_freed_memory()
     base = _base(paper, recipe or paper, backbone, epochs or (QUICK_EPOCHS if quick else 0), set_)
     table, which = read_cases(data), _ablations(ablations, quick=quick)
     with progress("train") as tick:
-        how: dict[str, Any] = {
-            "say": say,
-            "report": lambda line: say(f"  epoch {line['epoch']}, {line['train_s'] + line['val_s']:.0f} s"),
-            "on_step": lambda epoch, done, steps: tick((epoch - 1) * steps + done, base.train.epochs * steps),
-        }
+        how = _reporting(tick, base.train.epochs)
         if paper == "jia2017":
             from dermapair.reproduce.jia2017.page import reproduce as jia2017
 
@@ -78,6 +73,15 @@ def reproduce(
     say(f"page: {out / 'reproduce.html'}")
     found = {name: content[name] for name in ("table_1", "orderings", "gains") if name in content}
     finish({"out": str(out)} | found, as_json=as_json)
+
+
+def _reporting(tick: Progress, epochs: int) -> dict[str, Any]:
+    """Return what a reproduction calls while it trains."""
+    return {
+        "say": say,
+        "report": lambda line: say(f"  epoch {line['epoch']}, {line['train_s'] + line['val_s']:.0f} s"),
+        "on_step": lambda epoch, done, steps: tick((epoch - 1) * steps + done, epochs * steps),
+    }
 
 
 def _base(paper: str, recipe: str, backbone: str, epochs: int, changes: list[str]) -> Recipe:
@@ -107,13 +111,13 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
-def _check_paper(paper: str, *, ge2017_only: bool, masks: Path | None) -> None:
+def _check_paper(paper: str, *, ge2017_only: tuple[object, ...], masks: Path | None) -> None:
     """Refuse a paper that is not known, and options of the other one."""
     from dermapair.errors import UsageError, unknown_choice
 
     if paper not in PAPERS:
         raise UsageError(unknown_choice("paper", paper, PAPERS))
-    if paper == "jia2017" and ge2017_only:
+    if paper == "jia2017" and any(ge2017_only):
         raise UsageError(
             "--comparator, --cam-backbone, --seeds, --cancers and --melanoma go with ge2017; leave them out"
         )

@@ -194,11 +194,8 @@ class Explanation:
             if share < 0.9:
                 found.append(f"{view}: the network saw {share:.0%} of the image, its middle")
         first = next(iter(self.stage_one.values()), None)
-        return (
-            (*found, *(f"stage one, {warning}" for warning in first.warnings if first))
-            if first
-            else tuple(found)
-        )
+        found += [f"stage one, {warning}" for warning in first.warnings] if first else []
+        return tuple(found)
 
     def _of(self, readout: str) -> ReadoutMaps:
         if readout not in self.prediction.probabilities:

@@ -68,12 +68,12 @@ class CaseTable:
         return self.root / str(self.frame["path"][row])
 
 
-def case_frame(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
+def case_frame(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame:
     """Return rows as a frame with all COLUMNS in order, extra ones after them; "" becomes null.
 
     An extra column without any value is text.
     """
-    frame = pl.DataFrame(list(rows), infer_schema_length=None)
+    frame = rows if isinstance(rows, pl.DataFrame) else pl.DataFrame(list(rows), infer_schema_length=None)
     missing = [pl.lit(None).alias(name) for name in COLUMNS if name not in frame.columns]
     extra = [
         pl.col(n).cast(pl.String) if t == pl.Null else n for n, t in frame.schema.items() if n not in COLUMNS

@@ -45,7 +45,7 @@ def read(root: Path) -> CaseTable:
     frame = frame.with_columns(path=pl.coalesce("found", absent)).drop("found")
     require_files(root, frame["path"])
     facts = {"adapter": "ham10000", "lesion_ids": "lesion"}
-    return CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, facts)
+    return CaseTable(case_frame(frame), root, DIAGNOSES, facts)
 
 
 def _check_diagnoses(table: pl.DataFrame, path: Path) -> None:

@@ -32,9 +32,7 @@ def read(root: Path) -> CaseTable:
             f"{root}: expected a folder ISIC-2017_Training_Data, _Validation_Data or _Test_v2_Data"
         )
     frame = pl.concat([_read_part(root, part) for part in parts], how="diagonal_relaxed")
-    table = CaseTable(
-        case_frame(frame.to_dicts()), root, DIAGNOSES, {"adapter": "isic2017", "lesion_ids": "image"}
-    )
+    table = CaseTable(case_frame(frame), root, DIAGNOSES, {"adapter": "isic2017", "lesion_ids": "image"})
     require_files(root, table.frame["path"])
     return table
 

@@ -33,6 +33,6 @@ def read(root: Path) -> CaseTable:
         pl.col("isic2017_split").alias("official_split"),
     )
     facts = {"adapter": "isic2017-masks", "lesion_ids": "image"}
-    table = CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, facts)
+    table = CaseTable(case_frame(frame), root, DIAGNOSES, facts)
     require_files(root, [*table.frame["path"], *table.frame[MASK]])
     return table

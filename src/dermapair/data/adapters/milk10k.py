@@ -37,7 +37,7 @@ def read(root: Path) -> CaseTable:
         raise TableError(f"{root}: expected MILK10k_Training_Metadata.csv or MILK10k_Test_Metadata.csv there")
     frame = pl.concat([_read_part(root, part) for part in parts], how="diagonal_relaxed")
     manifest = {"adapter": "milk10k", "lesion_ids": "lesion", "skin_tone_scale": "MILK10k, 0 dark to 5 light"}
-    table = CaseTable(case_frame(frame.to_dicts()), root, DIAGNOSES, manifest)
+    table = CaseTable(case_frame(frame), root, DIAGNOSES, manifest)
     require_files(root, table.frame["path"])
     return table
 

@@ -135,7 +135,7 @@ def test_split_for_cross_validation(cases: Path, cli: Cli) -> None:
 def test_split_keeps_near_duplicates_together_unless_told_not_to(cases: Path, cli: Cli) -> None:
     for i in (5, 9, 14):
         save(cases.parent / "images" / f"{i}.png", smooth_picture(1, (50, 40)))
-    assert cli.json("data", "split", cases)["near_duplicates"] == 6
+    assert cli.json("data", "split", cases)["near_duplicates"] == 3  # three equal files count as one
     split = read_cases(cases).frame["split"]
     assert len({split[i] for i in (1, 5, 9, 14)}) == 1
     assert cli.json("data", "split", cases, "--no-duplicates")["near_duplicates"] == 0

@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING, Annotated, get_args
 
 import typer
 
+from dermapair.cli.check import check
 from dermapair.cli.common import Json, finish, progress, say
 
 if TYPE_CHECKING:
     from dermapair.config import DataSettings
 
-app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
+app = typer.Typer(
+    no_args_is_help=True, help="Case folders: import a data set, check it, split it, prepare its pixels."
+)
+app.command()(check)
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]

@@ -52,6 +52,7 @@ class CaseTable:
         diagnoses: the set's own diagnosis codes in its own order.
         folder: the case folder, or None for a table that was not written yet.
         manifest: what else the manifest says.
+        leaks: take a table with a lesion or patient in two splits, for an audit; others refuse it.
     """
 
     frame: pl.DataFrame
@@ -59,9 +60,11 @@ class CaseTable:
     diagnoses: tuple[str, ...]
     manifest: Mapping[str, Any]
     folder: Path | None = None
+    leaks: bool = False
 
     def __post_init__(self) -> None:
-        check_cases(self.frame, self.diagnoses, where=str(self.folder or self.root))
+        where = str(self.folder or self.root)
+        check_cases(self.frame, self.diagnoses, where=where, leaks=self.leaks)
 
     def path(self, row: int) -> Path:
         """Return the file of one row."""
@@ -86,7 +89,12 @@ def case_frame(rows: pl.DataFrame | Sequence[Mapping[str, Any]]) -> pl.DataFrame
 
 
 def check_cases(
-    frame: pl.DataFrame, diagnoses: Sequence[str], *, where: str, rows: Sequence[int] = ()
+    frame: pl.DataFrame,
+    diagnoses: Sequence[str],
+    *,
+    where: str,
+    rows: Sequence[int] = (),
+    leaks: bool = False,
 ) -> None:
     """Check a case table.
 
@@ -95,6 +103,7 @@ def check_cases(
         diagnoses: the known ones.
         where: file or folder, for messages.
         rows: row of that file that each row of the table comes from; by default its own number, from 1.
+        leaks: let a lesion or patient lie in two splits.
 
     Raises:
         TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a
@@ -122,6 +131,8 @@ def check_cases(
             problem = f"{name} leads outside the root folder; use a path below it"
             _refuse(frame, outside, where, problem, name)
     _check_lesions(frame, where)
+    if not leaks:
+        _refuse_leaks(frame, where)
 
 
 def _refuse(frame: pl.DataFrame, bad: pl.Expr, where: str, problem: str, column: str = "") -> None:
@@ -142,23 +153,38 @@ def _leads_outside(path: str) -> bool:
 
 
 def _check_lesions(frame: pl.DataFrame, where: str) -> None:
-    """Refuse lesions with two diagnoses, and groups in two splits."""
+    """Refuse lesions with two diagnoses."""
     two = frame.group_by("lesion_id").agg(pl.col("diagnosis").drop_nulls().unique().sort())
     two = two.filter(pl.col("diagnosis").list.len() > 1)
     if len(two):
         lesion, names = two.row(0)
         raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {', '.join(names)}; give it one")
-    for group in ("lesion_id", "patient_id"):
-        spread = frame.filter(pl.col(group).is_not_null(), pl.col("split").is_not_null())
-        spread = spread.group_by(group).agg(pl.col("split").unique().sort())
-        spread = spread.filter(pl.col("split").list.len() > 1).sort(group)
-        if len(spread):
-            name, splits = spread.row(0)
-            raise LeakError(
-                f"{where}: {group} {name!r} lies in the splits {' and '.join(splits)} ({len(spread)} such), "
-                f"which leaks answers into the test; give it one, or leave the column split empty and run "
-                f"`dermapair data split`"
-            )
+
+
+def spread_groups(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the lesions and patients that lie in more than one split: `column`, `group`, `splits`."""
+    found = []
+    for column in ("lesion_id", "patient_id"):
+        known = frame.filter(pl.col(column).is_not_null(), pl.col("split").is_not_null())
+        spread = known.group_by(pl.col(column).alias("group")).agg(
+            pl.col("split").unique().sort().alias("splits")
+        )
+        spread = spread.filter(pl.col("splits").list.len() > 1).sort("group")
+        found += [{"column": column} | row for row in spread.to_dicts()]
+    return found
+
+
+def _refuse_leaks(frame: pl.DataFrame, where: str) -> None:
+    """Refuse groups in two splits."""
+    found = spread_groups(frame)
+    if found:
+        column, name, splits = found[0].values()
+        more = sum(each["column"] == column for each in found)
+        raise LeakError(
+            f"{where}: {column} {name!r} lies in the splits {' and '.join(splits)} ({more} such), "
+            f"which leaks answers into the test; give it one, or leave the column split empty and run "
+            f"`dermapair data split`"
+        )
 
 
 def write_cases(table: CaseTable, folder: Path) -> CaseTable:
@@ -189,8 +215,8 @@ def _portable_root(root: Path, folder: Path) -> str:
     return root.relative_to(folder).as_posix() if root.is_relative_to(folder) else str(root)
 
 
-def read_cases(folder: str | Path) -> CaseTable:
-    """Read and check a case folder.
+def read_cases(folder: str | Path, *, leaks: bool = False) -> CaseTable:
+    """Read and check a case folder; `leaks` takes one with a lesion or patient in two splits, for an audit.
 
     Raises:
         TableError: it is not a finished case folder, or its table is wrong (see `check_cases`).
@@ -207,4 +233,4 @@ def read_cases(folder: str | Path) -> CaseTable:
         ) from None
     except (ValueError, KeyError, TypeError, pl.exceptions.PolarsError) as error:
         raise TableError(f"{folder}: damaged case folder ({error}); import it again") from error
-    return CaseTable(frame, root, diagnoses, manifest, folder)
+    return CaseTable(frame, root, diagnoses, manifest, folder, leaks)

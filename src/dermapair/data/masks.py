@@ -18,6 +18,16 @@ def has_mask(table: CaseTable, row: int) -> bool:
     return MASK in table.frame.columns and table.frame[MASK][row] is not None
 
 
+def mask_problem(table: CaseTable, row: int) -> str | None:
+    """Return why the lesion mask of an image cannot be used; None where it can, or there is none."""
+    try:
+        if has_mask(table, row):
+            read_mask(table, row)
+    except ImageError as error:
+        return str(error)
+    return None
+
+
 def read_mask(table: CaseTable, row: int, *, max_pixels: int = DEFAULT_MAX_PIXELS) -> NDArray[np.bool_]:
     """Return the (H, W) lesion mask of an image, True inside the lesion.
 

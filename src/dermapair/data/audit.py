@@ -1,0 +1,182 @@
+"""The audit of case folders: what cannot be read, what occurs twice, what leaks, what is in there.
+
+Letters: N images of all folders, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from dermapair.data.cases import COLUMNS, CaseTable, spread_groups
+from dermapair.data.duplicates import Pairs, similar_pictures
+from dermapair.data.fingerprints import Fingerprints, fingerprints
+from dermapair.data.masks import mask_problem
+from dermapair.data.views import swapped_views
+
+SCHEMA_VERSION = 1
+SMALL_PX = 64
+"""Images with a shorter side below this are named: no lesion is seen well in them."""
+LONG = 3.0
+"""So are those that are so many times as long as wide."""
+TURNS = (
+    "as it is",
+    "mirrored",
+    "upside down",
+    "turned by 180 degrees",
+    "mirrored and turned counterclockwise",
+    "turned clockwise",
+    "turned counterclockwise",
+    "mirrored and turned clockwise",
+)
+"""How the second image of a pair is turned for it to look like the first, by `duplicates.turned`."""
+COUNTED = ("diagnosis", "sex", "site", "skin_tone", "source")
+
+Progress = Callable[[int, int], None]
+
+
+def audit(tables: Sequence[CaseTable], *, progress: Progress = lambda done, total: None) -> dict[str, Any]:
+    """Open every image of the case folders and compare all with all.
+
+    Args:
+        tables: read with `leaks=True`, so that a lesion in two splits is found and not refused.
+        progress: called with images read and their number.
+
+    Returns:
+        What `check.json` holds: see docs/data.md. Pairs and lists name images by `folder` and `image_id`.
+    """
+    frame = _joined(tables)
+    prints = _all_prints(tables, progress)
+    pairs = _pairs(frame, prints, similar_pictures(prints.grey))
+    groups = [{"folder": _name(table)} | group for table in tables for group in spread_groups(table.frame)]
+    swapped = swapped_views(frame["view"], frame["folder"] + "\0" + frame["lesion_id"], prints)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "folders": [_name(table) for table in tables],
+        "images": len(frame),
+        "lesions": frame.select("folder", "lesion_id").n_unique(),
+        "leaks": len(groups) + sum(pair["leak"] for pair in pairs),
+        "groups_in_two_splits": groups,
+        "pairs": pairs,
+        "unreadable": _images(frame, [error is not None for error in prints.errors], reason=prints.errors),
+        "masks": _masks(tables),
+        "one_colour": _images(frame, _of_one_colour(prints)),
+        "odd_sizes": _odd_sizes(frame, prints),
+        "swapped_views": None if swapped is None else [_lesion(*each) for each in swapped],
+        "counts": {name: _counts(frame, name) for name in ("view", *COUNTED)},
+        "ages": _ages(frame),
+    }
+
+
+def _name(table: CaseTable) -> str:
+    return str(table.folder or table.root)
+
+
+def _joined(tables: Sequence[CaseTable]) -> pl.DataFrame:
+    """Return the rows of all folders, with `folder`."""
+    parts = [t.frame.select(*COLUMNS).with_columns(folder=pl.lit(_name(t))) for t in tables]
+    return pl.concat(parts)
+
+
+def _all_prints(tables: Sequence[CaseTable], progress: Progress) -> Fingerprints:
+    sizes = [len(table.frame) for table in tables]
+
+    def part_of(number: int) -> Fingerprints:
+        before = sum(sizes[:number])
+        return fingerprints(tables[number], progress=lambda n, _: progress(before + n, sum(sizes)))
+
+    parts = [part_of(number) for number in range(len(tables))]
+    return Fingerprints(
+        np.concatenate([part.grey for part in parts]),
+        np.concatenate([part.colour for part in parts]),
+        np.concatenate([part.sizes for part in parts]),
+        tuple(digest for part in parts for digest in part.digests),
+        tuple(error for part in parts for error in part.errors),
+    )
+
+
+def _pairs(frame: pl.DataFrame, prints: Fingerprints, pairs: Pairs) -> list[dict[str, Any]]:
+    """Return what is known of each pair, leaks first, then by likeness."""
+    named = ("folder", "image_id", "lesion_id", "patient_id", "view", "split", "diagnosis", "path")
+    rows = frame.select(named).to_dicts()
+    result = []
+    for (i, j), score, turn in zip(pairs.rows.tolist(), pairs.scores.tolist(), pairs.turns, strict=True):
+        one, other = rows[i], rows[j]
+        folders, known = one["folder"] != other["folder"], one["diagnosis"] and other["diagnosis"]
+        exact = prints.digests[i] == prints.digests[j]
+        result.append(
+            {
+                "one": one,
+                "other": other,
+                "kind": "exact" if exact else "near",
+                "score": round(score, 4),
+                "other_is": TURNS[turn],
+                "across_folders": folders,
+                "across_splits": one["split"] != other["split"] and not folders,
+                "same_lesion": one["lesion_id"] == other["lesion_id"] and not folders,
+                "diagnoses_differ": bool(known) and one["diagnosis"] != other["diagnosis"] and not folders,
+                "leak": folders or one["split"] != other["split"],
+            }
+        )
+    return sorted(result, key=lambda pair: (not pair["leak"], -pair["score"]))
+
+
+def _images(frame: pl.DataFrame, which: Sequence[bool], **more: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return folder, id and path of some images, with more columns."""
+    named = frame.select("folder", "image_id", "path").with_columns(
+        pl.Series(name, list(values)) for name, values in more.items()
+    )
+    return named.filter(pl.Series(which, dtype=pl.Boolean)).to_dicts()
+
+
+def _of_one_colour(prints: Fingerprints) -> list[bool]:
+    flat = prints.grey.reshape(len(prints.grey), -1)
+    same = flat.min(1, initial=255) == flat.max(1, initial=0)
+    return [bool(one) and error is None for one, error in zip(same, prints.errors, strict=True)]
+
+
+def _odd_sizes(frame: pl.DataFrame, prints: Fingerprints) -> list[dict[str, Any]]:
+    """Return the images that are too small, or too long, to show a lesion."""
+    short, long = prints.sizes.min(1), prints.sizes.max(1)
+    odd = (short > 0) & ((short < SMALL_PX) | (long > LONG * short))
+    return _images(frame, odd.tolist(), width=prints.sizes[:, 0].tolist(), height=prints.sizes[:, 1].tolist())
+
+
+def _masks(tables: Sequence[CaseTable]) -> list[dict[str, Any]]:
+    """Return the lesion masks that are missing, damaged, empty or of another size than their image."""
+    found = []
+    for table in tables:
+        for row in range(len(table.frame)):
+            reason = mask_problem(table, row)
+            if reason:
+                image = table.frame.select("image_id", "path").row(row, named=True)
+                found.append({"folder": _name(table)} | image | {"reason": reason})
+    return found
+
+
+def _lesion(name: str, odds: float) -> dict[str, Any]:
+    folder, lesion = name.split("\0", 1)
+    return {"folder": folder, "lesion_id": lesion, "log_odds": round(odds, 2)}
+
+
+def _counts(frame: pl.DataFrame, column: str) -> list[dict[str, Any]]:
+    """Return lesions and images by folder, split and value, the unknown ones under null."""
+    grouped = frame.group_by("folder", "split", pl.col(column).alias("value"))
+    counted = grouped.agg(lesions=pl.col("lesion_id").n_unique(), images=pl.len())
+    return counted.sort("folder", "split", "value").to_dicts()
+
+
+def _ages(frame: pl.DataFrame) -> dict[str, Any]:
+    """Return how many ages are known, and their quartiles in years."""
+    ages = frame["age"].drop_nulls()
+    quartiles = [ages.quantile(q) for q in (0, 0.25, 0.5, 0.75, 1)]
+    return {"known": len(ages), "unknown": len(frame) - len(ages), "quartiles": quartiles}
+
+
+def folder_of(content: dict[str, Any]) -> Path:
+    """Return the folder in which the audit's files belong: `check/` of the first case folder."""
+    return Path(content["folders"][0]) / "check"

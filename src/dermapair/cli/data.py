@@ -14,15 +14,16 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
 
+_ADAPTERS = "milk10k, isic2017, isic2017-masks, ham10000, derm7pt, pad-ufes-20, ph2, csv or phantom."
+"""Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
+
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
 
 
 @app.command("import")
 def import_(
-    adapter: Annotated[
-        str, typer.Argument(help="milk10k, isic2017, isic2017-masks, ham10000, csv or phantom.")
-    ],
+    adapter: Annotated[str, typer.Argument(help=_ADAPTERS)],
     root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
     out: Annotated[Path, typer.Option(help="Case folder to write.")],
     lesions: Annotated[int, typer.Option(min=1, help="phantom: how many lesions to draw.")] = 1000,
@@ -45,7 +46,10 @@ def import_(
     say(
         f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
     )
-    finish(summary, as_json=as_json)
+    notes = list(table.manifest.get("notes", ()))
+    for note in notes:
+        say(note)
+    finish(summary | {"notes": notes}, as_json=as_json)
 
 
 @app.command()

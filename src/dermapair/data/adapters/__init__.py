@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dermapair.data.adapters import csv, ham10000, isic2017, isic2017_masks, milk10k
+from dermapair.data.adapters import (
+    csv,
+    derm7pt,
+    ham10000,
+    isic2017,
+    isic2017_masks,
+    milk10k,
+    pad_ufes_20,
+    ph2,
+)
 from dermapair.data.cases import CaseTable
 from dermapair.errors import UsageError, unknown_choice
 
@@ -14,6 +23,9 @@ ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
     "isic2017": isic2017.read,
     "isic2017-masks": isic2017_masks.read,
     "ham10000": ham10000.read,
+    "derm7pt": derm7pt.read,
+    "pad-ufes-20": pad_ufes_20.read,
+    "ph2": ph2.read,
     "csv": csv.read,
 }
 """Name -> function of the data set's folder (csv: file). `phantom` draws instead, see `adapters.phantom`."""

@@ -95,6 +95,14 @@ def test_import_says_what_a_user_must_know_of_the_set(tmp_path: Path, cli: Cli) 
     assert cli.json(*args)["notes"] == read_cases(tmp_path / "cases").manifest["notes"] == notes
 
 
+def test_import_of_folders_asks_for_the_view(tmp_path: Path, cli: Cli) -> None:
+    save(tmp_path / "set" / "NV" / "a.jpg", smooth_picture(0))
+    args = ("data", "import", "folder", tmp_path / "set", "--out", tmp_path / "cases")
+    assert "expected --view clinical or dermoscopic" in cli.refused(*args)
+    assert cli.json(*args, "--view", "clinical")["lesions"] == 1
+    assert read_cases(tmp_path / "cases").frame["view"].to_list() == ["clinical"]
+
+
 def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:
     args = ("data", "import", "phantom", "-", "--out", tmp_path / "p", "--lesions", "1", "--size", "64")
     assert cli.json(*args)["images"] == 2

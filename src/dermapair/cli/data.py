@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
 
-_ADAPTERS = "milk10k, isic2017, isic2017-masks, ham10000, derm7pt, pad-ufes-20, ph2, csv or phantom."
+_ADAPTERS = "milk10k, isic2017, isic2017-masks, ham10000, derm7pt, pad-ufes-20, ph2, folder, csv or phantom."
 """Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
@@ -26,6 +26,9 @@ def import_(
     adapter: Annotated[str, typer.Argument(help=_ADAPTERS)],
     root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
     out: Annotated[Path, typer.Option(help="Case folder to write.")],
+    view: Annotated[
+        str, typer.Option(help="folder: clinical or dermoscopic, where neither folders nor names tell.")
+    ] = "",
     lesions: Annotated[int, typer.Option(min=1, help="phantom: how many lesions to draw.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="phantom: seed.")] = 0,
     size: Annotated[int, typer.Option(min=64, help="phantom: short side of the pictures, pixels.")] = 256,
@@ -40,7 +43,7 @@ def import_(
 
         table = draw(out, lesions=lesions, seed=seed, size_px=size)
     else:
-        table = import_cases(adapter, Path(root))
+        table = import_cases(adapter, Path(root), view=view)
     table = write_cases(table, out)
     summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
     say(

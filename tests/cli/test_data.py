@@ -10,10 +10,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from data.adapters.fake_derm7pt import write_derm7pt
 from data.adapters.fake_isic2017 import write_isic2017
 from data.adapters.fake_milk10k import write_milk10k
 from data.tables import save, smooth_picture
+from dermapair.cli import data
 from dermapair.cli.main import main
+from dermapair.data.adapters import ADAPTERS
 from dermapair.data.cases import read_cases
 
 
@@ -62,7 +65,7 @@ def cases(tmp_path: Path, cli: Cli) -> Path:
         lines.append(f"images/{i}.png,{('NV', 'MEL')[i % 2]}")
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
-    assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24}
+    assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24, "notes": []}
     return tmp_path / "cases"
 
 
@@ -75,6 +78,29 @@ def test_import_of_an_official_layout_gives_a_case_folder(tmp_path: Path, cli: C
     assert (code, stdout) == (0, "")
     assert err == f"{out}: 6 images of 6 lesions, 3 diagnoses\n"
     assert read_cases(out).manifest["adapter"] == "isic2017"
+
+
+def test_help_lists_every_adapter() -> None:
+    listed = data._ADAPTERS.removesuffix(".").replace(" or ", ", ").split(", ")
+    assert sorted(listed) == sorted([*ADAPTERS, "phantom"])
+
+
+def test_import_says_what_a_user_must_know_of_the_set(tmp_path: Path, cli: Cli) -> None:
+    args = ("data", "import", "derm7pt", write_derm7pt(tmp_path / "d"), "--out", tmp_path / "cases")
+    code, _, err = cli(*args)
+    notes = ["images that serve several cases: 1"]
+    notes += ["images that serve cases of different official splits, which leaks answers: 1"]
+    summary = "7 images of 4 lesions, 20 diagnoses"
+    assert (code, err.splitlines()) == (0, [f"{tmp_path / 'cases'}: {summary}", *notes])
+    assert cli.json(*args)["notes"] == read_cases(tmp_path / "cases").manifest["notes"] == notes
+
+
+def test_import_of_folders_asks_for_the_view(tmp_path: Path, cli: Cli) -> None:
+    save(tmp_path / "set" / "NV" / "a.jpg", smooth_picture(0))
+    args = ("data", "import", "folder", tmp_path / "set", "--out", tmp_path / "cases")
+    assert "expected --view clinical or dermoscopic" in cli.refused(*args)
+    assert cli.json(*args, "--view", "clinical")["lesions"] == 1
+    assert read_cases(tmp_path / "cases").frame["view"].to_list() == ["clinical"]
 
 
 def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:

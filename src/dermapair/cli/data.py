@@ -18,17 +18,21 @@ app = typer.Typer(
 )
 app.command()(check)
 
+_ADAPTERS = "milk10k, isic2017, isic2017-masks, ham10000, derm7pt, pad-ufes-20, ph2, folder, csv or phantom."
+"""Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
+
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
 
 
 @app.command("import")
 def import_(
-    adapter: Annotated[
-        str, typer.Argument(help="milk10k, isic2017, isic2017-masks, ham10000, csv or phantom.")
-    ],
+    adapter: Annotated[str, typer.Argument(help=_ADAPTERS)],
     root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
     out: Annotated[Path, typer.Option(help="Case folder to write.")],
+    view: Annotated[
+        str, typer.Option(help="folder: clinical or dermoscopic, where neither folders nor names tell.")
+    ] = "",
     lesions: Annotated[int, typer.Option(min=1, help="phantom: how many lesions to draw.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="phantom: seed.")] = 0,
     size: Annotated[int, typer.Option(min=64, help="phantom: short side of the pictures, pixels.")] = 256,
@@ -43,13 +47,16 @@ def import_(
 
         table = draw(out, lesions=lesions, seed=seed, size_px=size)
     else:
-        table = import_cases(adapter, Path(root))
+        table = import_cases(adapter, Path(root), view=view)
     table = write_cases(table, out)
     summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
     say(
         f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
     )
-    finish(summary, as_json=as_json)
+    notes = list(table.manifest.get("notes", ()))
+    for note in notes:
+        say(note)
+    finish(summary | {"notes": notes}, as_json=as_json)
 
 
 @app.command()

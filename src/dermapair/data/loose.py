@@ -77,7 +77,7 @@ def _places(folder: Path, views: Sequence[View], view: str) -> dict[View, Path]:
     named = " and ".join(f"{v}/" for v in parts)
     if view:
         raise UsageError(f"{folder}: --view is for images without subfolders, but {named} is there; drop it")
-    beside = sorted(p.name for p in folder.iterdir() if p.is_file() and _looks_like_an_image(p))
+    beside = sorted(p.name for p in folder.iterdir() if p.is_file() and looks_like_an_image(p))
     if beside:
         raise TableError(
             f"{folder}: expected all images in {named}, but {beside[0]} lies beside "
@@ -86,7 +86,7 @@ def _places(folder: Path, views: Sequence[View], view: str) -> dict[View, Path]:
     return parts
 
 
-def _looks_like_an_image(file: Path) -> bool:
+def looks_like_an_image(file: Path) -> bool:
     """Return whether the name's ending is that of pictures; a CSV beside subfolders is no matter."""
     kind = Image.registered_extensions().get(file.suffix.lower())
     return kind in Image.OPEN and not file.name.startswith(".")

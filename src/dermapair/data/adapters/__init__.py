@@ -3,29 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
 
-from dermapair.data.adapters import csv, ham10000, isic2017, isic2017_masks, milk10k
+from dermapair.data.adapters import (
+    csv,
+    derm7pt,
+    folder,
+    ham10000,
+    isic2017,
+    isic2017_masks,
+    milk10k,
+    pad_ufes_20,
+    ph2,
+)
 from dermapair.data.cases import CaseTable
 from dermapair.errors import UsageError, unknown_choice
 
-ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
+ADAPTERS: dict[str, Callable[..., CaseTable]] = {
     "milk10k": milk10k.read,
     "isic2017": isic2017.read,
     "isic2017-masks": isic2017_masks.read,
     "ham10000": ham10000.read,
+    "derm7pt": derm7pt.read,
+    "pad-ufes-20": pad_ufes_20.read,
+    "ph2": ph2.read,
+    "folder": folder.read,
     "csv": csv.read,
 }
-"""Name -> function of the data set's folder (csv: file). `phantom` draws instead, see `adapters.phantom`."""
+"""Name -> function of the data set's folder (csv: file), and of `view` where the set may leave that open.
+
+`phantom` draws instead, see `adapters.phantom`.
+"""
 
 
-def import_cases(adapter: str, root: Path) -> CaseTable:
+def import_cases(adapter: str, root: Path, *, view: str = "") -> CaseTable:
     """Return the case table of a data set.
 
+    Args:
+        adapter: a key of `ADAPTERS`.
+        root: what the adapter reads.
+        view: what the images show, for an adapter that takes it.
+
     Raises:
-        UsageError: the adapter is unknown.
+        UsageError: the adapter is unknown, or the view is needed or not taken.
         TableError, MissingFilesError: what is there is not the data set, or not all of it.
     """
     if adapter not in ADAPTERS:
         raise UsageError(unknown_choice("adapter", adapter, (*ADAPTERS, "phantom")))
-    return ADAPTERS[adapter](root)
+    read = ADAPTERS[adapter]
+    if "view" in signature(read).parameters:
+        return read(root, view=view)
+    if view:
+        raise UsageError(f"--view is for the adapter folder, but {adapter} knows its views; drop it")
+    return read(root)

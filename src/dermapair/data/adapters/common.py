@@ -72,6 +72,27 @@ def one_hot_label(
     return pl.Series("diagnosis", names, dtype=pl.String)
 
 
+def refuse_unknown(frame: pl.DataFrame, column: str, known: Sequence[str], *, path: Path, name: str) -> None:
+    """Refuse a table with a value that its set does not have.
+
+    Args:
+        frame: the table as read, in the order of its file.
+        column: where the values are; an empty cell is refused, too.
+        known: the values that the set has.
+        path: named in the error.
+        name: column whose value names the row in the error.
+
+    Raises:
+        TableError: with the first such row.
+    """
+    bad = frame.with_row_index("row").filter(~pl.col(column).is_in(list(known)).fill_null(False))
+    if len(bad):
+        raise TableError(
+            f"{path}: row {bad['row'][0] + 1} ({bad[name][0]}): expected one of {', '.join(known)} "
+            f"in {column}, got {bad[column][0]!r}; correct it"
+        )
+
+
 def numbers(frame: pl.DataFrame, column: str, *, path: Path) -> pl.Series:
     """Return a text column as numbers.
 

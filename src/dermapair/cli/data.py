@@ -21,7 +21,10 @@ Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pix
 @app.command("import")
 def import_(
     adapter: Annotated[
-        str, typer.Argument(help="milk10k, isic2017, isic2017-masks, ham10000, csv or phantom.")
+        str,
+        typer.Argument(
+            help="milk10k, isic2016 to isic2020, isic2024, isic2017-masks, ham10000, csv or phantom."
+        ),
     ],
     root: Annotated[str, typer.Argument(help="Folder of the data set; csv: the file; phantom: -")],
     out: Annotated[Path, typer.Option(help="Case folder to write.")],
@@ -42,10 +45,13 @@ def import_(
         table = import_cases(adapter, Path(root))
     table = write_cases(table, out)
     summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
+    notes = table.manifest.get("notes", [])
+    for note in notes:
+        say(note)
     say(
         f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
     )
-    finish(summary, as_json=as_json)
+    finish(summary | ({"notes": notes} if notes else {}), as_json=as_json)
 
 
 @app.command()

@@ -129,7 +129,7 @@ def test_another_folder_and_another_adapter_are_refused(tmp_path: Path) -> None:
         import_cases("milk10k", tmp_path)
     with pytest.raises(
         UsageError,
-        match="unknown adapter 'milk'; known: csv, ham10000, isic2017, isic2017-masks, milk10k, phantom",
+        match=r"unknown adapter 'milk'; known: csv, .*isic2017, isic2017-masks, .*milk10k, .*phantom",
     ):
         import_cases("milk", tmp_path)
 

@@ -5,14 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from dermapair.data.adapters import csv, ham10000, isic2017, isic2017_masks, milk10k
+from dermapair.data.adapters import (
+    csv,
+    ham10000,
+    isic2016,
+    isic2017,
+    isic2017_masks,
+    isic2018,
+    isic2019,
+    isic2020,
+    isic2024,
+    milk10k,
+)
 from dermapair.data.cases import CaseTable
 from dermapair.errors import UsageError, unknown_choice
 
 ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
     "milk10k": milk10k.read,
+    "isic2016": isic2016.read,
     "isic2017": isic2017.read,
     "isic2017-masks": isic2017_masks.read,
+    "isic2018": isic2018.read,
+    "isic2019": isic2019.read,
+    "isic2020": isic2020.read,
+    "isic2024": isic2024.read,
     "ham10000": ham10000.read,
     "csv": csv.read,
 }

@@ -30,7 +30,8 @@ def file(tmp_path: Path) -> Path:
         held["opaque"] = np.void(png(1))
         held["bytes"] = np.frombuffer(png(2), dtype=np.uint8)
         held["fixed"] = np.bytes_(png(3))
-        held.create_dataset("variable", data=png(4).hex(), dtype=h5py.string_dtype("ascii"))
+        held.create_dataset("variable", (), dtype=h5py.vlen_dtype(np.uint8))
+        held["variable"][()] = np.frombuffer(png(4), dtype=np.uint8)
         held["group/inner"] = np.void(png(5))
         held["pixels"] = np.zeros((5, 7, 3), dtype=np.uint8)
         held["numbers"] = np.zeros(9)
@@ -38,7 +39,9 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("key", "value"), [("opaque", 1), ("bytes", 2), ("fixed", 3), ("group/inner", 5)])
+@pytest.mark.parametrize(
+    ("key", "value"), [("opaque", 1), ("bytes", 2), ("fixed", 3), ("variable", 4), ("group/inner", 5)]
+)
 def test_a_picture_is_read_as_if_its_key_were_a_file(file: Path, key: str, value: int) -> None:
     image = read_image(file / key)
     assert image.shape == (5, 7, 3)

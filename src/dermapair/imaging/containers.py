@@ -64,8 +64,10 @@ def read_bytes(path: Path, key: str, label: str) -> bytes:
         got = _unfit(data)
         if got is None:
             return _as_bytes(data[()])
-    except (OSError, RuntimeError, ValueError, KeyError) as error:  # what HDF5 raises on damaged bytes
-        raise ImageError(label, f"expected a sound HDF5 file, got one that is damaged ({error})") from error
+    except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:  # h5py's for damaged bytes
+        raise ImageError(
+            label, f"expected a sound HDF5 file, got one that is damaged ({error}); fetch it again"
+        ) from error
     raise ImageError(label, f"expected the bytes of a picture file under {key!r}, got {got}; check the key")
 
 

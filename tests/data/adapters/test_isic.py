@@ -51,7 +51,7 @@ def images_of(root: Path, adapter: str) -> Path:
 
 def test_a_written_case_folder_is_read_back_equal(root: Path, adapter: str, tmp_path: Path) -> None:
     table = import_cases(adapter, root)
-    assert table.manifest["adapter"] == adapter
+    assert table.manifest["adapter"] == adapter and "notes" not in table.manifest
     write_cases(table, tmp_path / "cases")
     assert read_cases(tmp_path / "cases").frame.equals(table.frame)
     assert "absent" not in table.frame.columns
@@ -172,3 +172,13 @@ def test_a_lesion_with_two_diagnoses_has_none_and_it_is_said(tmp_path: Path) -> 
     assert table.frame["lesion_id"][2] == table.frame["lesion_id"][3] == "HAM_0000550"
     (note,) = table.manifest["notes"]
     assert note.startswith("1 lesions have several diagnoses") and note.endswith("HAM_0000550")
+
+
+def test_images_that_the_truth_does_not_name_are_left_out_and_it_is_said(tmp_path: Path) -> None:
+    root = write_isic2019(tmp_path)
+    path = root / "ISIC_2019_Training_GroundTruth.csv"
+    path.write_text("\n".join(path.read_text().splitlines()[:3]) + "\n")
+    table = import_cases("isic2019", root)
+    assert table.frame.filter(pl.col("split").is_null())["image_id"].len() == 2
+    (note,) = table.manifest["notes"]
+    assert note == f"{path.name}: 2 images of further tables or folders are not in it and left out"

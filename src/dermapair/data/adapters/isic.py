@@ -107,29 +107,27 @@ def read_set(
         TableError: nothing of the set is there, or a table has a bad row.
         MissingFilesError: images that the tables name are missing.
     """
-    found = [rows for part in kind.parts if (rows := _read_part(root, part, kind)) is not None]
+    found = [read for part in kind.parts if (read := _read_part(root, part, kind)) is not None]
     if not found:
-        names = " or ".join(part.folders[0].replace("*", "") for part in kind.parts)
+        names = " or ".join(_plain(part.folders[0]) for part in kind.parts)
         raise TableError(
             f"{root}: expected a folder {names}, or the official tables beside it, but nothing of the set is "
             f"there; give the folder that holds them"
         )
-    frame = pl.concat(found, how="diagonal_relaxed")
-    known = "lesion_id" in frame.columns and frame["lesion_id"].count() > 0
-    lesion = pl.coalesce("lesion_id", "image_id") if known else pl.col("image_id")
-    frame = frame.with_columns(lesion.alias("lesion_id"))
+    frame = pl.concat([rows for rows, _ in found], how="diagonal_relaxed")
     if further is not None:
         frame = frame.join(further, on="image_id", how="left", maintain_order="left")
-    if pairs is not None:
-        frame = _joined_lesions(frame, pairs)
-    frame, facts = _without_conflicts(frame)
-    facts = {"adapter": kind.adapter, "lesion_ids": "lesion" if known else "image"} | facts
+    frame, of_lesions = _with_lesions(frame, pairs)
+    frame, conflicts = _without_conflicts(frame)
     require_files(root, frame.filter("absent")["path"])  # the others were seen in their folders
+    facts: dict[str, Any] = {"adapter": kind.adapter, "lesion_ids": of_lesions}
+    notes = [*(note for _, notes in found for note in notes), *conflicts]
+    facts |= {"notes": notes} if notes else {}
     return CaseTable(case_frame(frame.drop("absent")), root, kind.diagnoses, facts)
 
 
-def _read_part(root: Path, part: Part, kind: ISICSet) -> pl.DataFrame | None:
-    """Return the rows of one part, or None where nothing of it is there.
+def _read_part(root: Path, part: Part, kind: ISICSet) -> tuple[pl.DataFrame, list[str]] | None:
+    """Return the rows of one part, and what is to be said of it; None where nothing of it is there.
 
     The truth says which images a part has; without one, the further tables and the folders together.
     """
@@ -142,20 +140,29 @@ def _read_part(root: Path, part: Part, kind: ISICSet) -> pl.DataFrame | None:
     tables = [_checked(kind.metadata, path) for path in further]
     ids = pl.concat([table.select("image_id") for table in (*tables, images)]).unique(maintain_order=True)
     frame = ids if truth is None else _checked(kind.truth, truth)
+    left_out = len(ids.join(frame, on="image_id", how="anti"))
     for table in tables:
         new = [name for name in table.columns if name == "image_id" or name not in frame.columns]
         frame = frame.join(table.select(new), on="image_id", how="left", maintain_order="left")
-    absent = pl.format(f"{part.folders[0].replace('*', '')}/{{}}{part.endings[0]}", "image_id")
     frame = frame.join(images, on="image_id", how="left", maintain_order="left")
-    constants = [pl.lit(value).alias(name) for name, value in kind.constants.items() if name not in frame]
+    expected = pl.format(f"{_plain(part.folders[0])}/{{}}{part.endings[0]}", "image_id")
     split = pl.lit(part.split, dtype=pl.String)
-    return frame.with_columns(
-        *constants,
-        path=pl.coalesce("path", absent),
+    constants = {name: pl.lit(value) for name, value in kind.constants.items() if name not in frame}
+    frame = frame.with_columns(
+        **constants,
+        path=pl.coalesce("path", expected),
         absent=pl.col("path").is_null(),
         split=split,
         official_split=split,
     )
+    if truth is None or not left_out:
+        return frame, []
+    return frame, [f"{truth.name}: {left_out} images of further tables or folders are not in it and left out"]
+
+
+def _plain(name: str) -> str:
+    """Return a name without the places where a version may stand."""
+    return name.replace("*", "")
 
 
 def _checked(reader: Reader, path: Path) -> pl.DataFrame:
@@ -226,6 +233,14 @@ def _names_in(place: Path, endings: tuple[str, ...]) -> list[str]:
         return [e.name for e in entries if e.name.lower().endswith(endings) and e.is_file()]
 
 
+def _with_lesions(frame: pl.DataFrame, pairs: pl.DataFrame | None) -> tuple[pl.DataFrame, str]:
+    """Return the frame with a lesion id in each row, and whether the set knows lesions (`lesion_ids`)."""
+    known = "lesion_id" in frame.columns and frame["lesion_id"].count() > 0
+    lesion = pl.coalesce("lesion_id", "image_id") if known else pl.col("image_id")
+    frame = frame.with_columns(lesion.alias("lesion_id"))
+    return frame if pairs is None else _joined_lesions(frame, pairs), "lesion" if known else "image"
+
+
 def _joined_lesions(frame: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     """Give images that show the same lesion, also through others, the lesion id of their first row."""
     from scipy.sparse import coo_array  # slow to import, and few sets need it
@@ -241,18 +256,18 @@ def _joined_lesions(frame: pl.DataFrame, pairs: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.col("lesion_id").first().over(pl.Series(groups)))
 
 
-def _without_conflicts(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any]]:
+def _without_conflicts(frame: pl.DataFrame) -> tuple[pl.DataFrame, list[str]]:
     """Take the truth of lesions that it gives several diagnoses for unknown, and say so.
 
     Which of them is right is not known, and two lesions of one would part what belongs together. The images
     stay; their official codes go to CONFLICT.
     """
     if "diagnosis" not in frame.columns:
-        return frame, {}
+        return frame, []
     known = frame.select("lesion_id", "diagnosis").drop_nulls().unique()
     bad = known.filter(pl.col("lesion_id").is_duplicated())["lesion_id"].unique().sort()
     if bad.is_empty():
-        return frame, {}
+        return frame, []
     in_conflict = pl.col("lesion_id").is_in(bad.implode())
     frame = frame.with_columns(
         diagnosis=pl.when(~in_conflict).then("diagnosis"),
@@ -263,4 +278,4 @@ def _without_conflicts(frame: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, Any
         f"the official codes are in the column {CONFLICT}: {', '.join(bad[:10])}"
         + (" and more" if len(bad) > 10 else "")
     )
-    return frame, {"notes": [note]}
+    return frame, [note]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import h5py
 import polars as pl
 import pytest
 
@@ -24,6 +25,15 @@ def test_files_in_folders_at_the_top_and_by_link_are_there_and_folders_are_not(t
     with pytest.raises(MissingFilesError, match="5 files") as caught:
         require_files(tmp_path, pl.Series(wanted))
     assert caught.value.paths == tuple(wanted[1:])
+
+
+def test_keys_of_an_hdf5_file_are_there_also_in_groups(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["x"], file["group/y"] = 1, 2
+    require_files(tmp_path, ["a.hdf5/x", "a.hdf5/group/y"])
+    with pytest.raises(MissingFilesError, match="2 files") as caught:
+        require_files(tmp_path, ["a.hdf5/z", "a.hdf5/x", "a.hdf5/group/z"])
+    assert caught.value.paths == ("a.hdf5/z", "a.hdf5/group/z")
 
 
 def test_a_one_hot_row_gives_its_column_or_the_name_for_none() -> None:

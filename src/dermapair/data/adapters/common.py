@@ -120,7 +120,8 @@ def require_files(root: Path, paths: Iterable[str]) -> None:
     named = pl.Series("path", paths, dtype=pl.String)
     folders = named.str.extract(r"^(.*)[/\\]", 1).fill_null("").unique()
     there = pl.Series([path for folder in folders for path in _files_in(root, folder)], dtype=pl.String)
-    missing = [path for path in named.filter(~named.is_in(there.implode())) if not (root / path).is_file()]
+    unseen = named.filter(~named.is_in(there.implode()))
+    missing = [path for path in unseen if not containers.is_there(root / path)]
     if missing:
         listing = "".join(f"\n  {path}" for path in missing)
         raise MissingFilesError(

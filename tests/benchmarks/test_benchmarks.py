@@ -23,6 +23,7 @@ LESIONS = 24
 SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batch_size=4"]
 SPEED = {
     "hair_removal": ["--rounds", "1"],
+    "import_rows": ["--rows", "50"],
     "prepare_rate": ["--size", "32", "--rounds", "1"],
     "predict_memory": ["--images", "600"],
     "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
@@ -81,6 +82,14 @@ def test_predict_memory_keeps_freed_memory_and_goes_through_all_images(run_scrip
     assert images == sorted(set(images))
     assert images[-1] == 624  # whole copies of the 48 pictures
     assert found["growth_mib"] == pytest.approx(found["resident_mib"][-1][1] - found["resident_mib"][1][1])
+
+
+def test_import_rows_reports_seconds_and_memory_for_files_and_hdf5(run_script):
+    found = json.loads(run_script("import_rows", *SPEED["import_rows"])[-1])
+    assert found["rows"] == 50
+    for name in ("seconds", "peak_mib"):
+        assert set(found[name]) == {"files", "hdf5"}
+        assert all(value > 0 for values in found[name].values() for value in values)
 
 
 def test_two_stages_are_timed_beside_one(run_script):

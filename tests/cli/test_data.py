@@ -12,6 +12,7 @@ import pytest
 
 from data.adapters.fake_derm7pt import write_derm7pt
 from data.adapters.fake_isic2017 import write_isic2017
+from data.adapters.fake_isic2019 import write_isic2019
 from data.adapters.fake_milk10k import write_milk10k
 from data.tables import save, smooth_picture
 from dermapair.cli import data
@@ -67,6 +68,15 @@ def cases(tmp_path: Path, cli: Cli) -> Path:
     summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
     assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24, "notes": []}
     return tmp_path / "cases"
+
+
+def test_import_says_which_lesions_have_several_diagnoses(tmp_path: Path, cli: Cli) -> None:
+    truth = write_isic2019(tmp_path / "i") / "ISIC_2019_Training_GroundTruth.csv"
+    truth.write_text(truth.read_text().replace("ISIC_0024307,0.0,1.0", "ISIC_0024307,1.0,0.0"))
+    arguments = ("data", "import", "isic2019", tmp_path / "i", "--out", tmp_path / "cases")
+    (note,) = cli.json(*arguments)["notes"]
+    assert note.endswith("HAM_0000550")
+    assert cli(*arguments)[2].splitlines()[-1] == note
 
 
 def test_import_of_an_official_layout_gives_a_case_folder(tmp_path: Path, cli: Cli) -> None:

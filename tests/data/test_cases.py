@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import polars as pl
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from data.tables import row, table
 from dermapair.data.cases import COLUMNS, case_frame, read_cases, write_cases
@@ -44,6 +46,18 @@ def test_a_bad_row_is_refused_by_number_and_image(values: dict[str, str], match:
 def test_a_path_outside_the_root_is_refused(path: str) -> None:
     with pytest.raises(TableError, match=re.escape(f"path={path!r}: path leads outside the root")):
         table([row("a", path=path)])
+
+
+@given(st.text(alphabet="a.:/\\\\\n é", max_size=8))
+def test_a_path_is_refused_where_windows_would_call_it_absolute_or_climbing(path: str) -> None:
+    assume(path and (path[1:2] != ":" or path[0] == "a"))  # Pythons differ on drives that are no letters
+    windows = PureWindowsPath(path)
+    outside = bool(windows.anchor) or ".." in windows.parts
+    if outside:
+        with pytest.raises(TableError, match="path leads outside the root"):
+            table([row("a", path=path)])
+    else:
+        assert table([row("a", path=path)]).frame["path"][0] == path
 
 
 @pytest.mark.parametrize("path", ["x.png", "a/b c/x.png", "..x/...png", "photo 12:30.png"])

@@ -18,7 +18,10 @@ app = typer.Typer(
 )
 app.command()(check)
 
-_ADAPTERS = "milk10k, isic2017, isic2017-masks, ham10000, derm7pt, pad-ufes-20, ph2, folder, csv or phantom."
+_ADAPTERS = (
+    "milk10k, isic2016, isic2017, isic2017-masks, isic2018, isic2019, isic2020, isic2024, ham10000, derm7pt, "
+    "pad-ufes-20, ph2, folder, csv or phantom."
+)
 """Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]

@@ -28,6 +28,7 @@ from dermapair.data.boxes import Boxes, boxes_digest
 from dermapair.data.cases import CaseTable
 from dermapair.data.squares import boxes_of, read_square
 from dermapair.errors import DermapairError, ImageError
+from dermapair.imaging.containers import file_of
 from dermapair.imaging.hair import VERSION as HAIR_VERSION
 from dermapair.imaging.square import square_map
 from dermapair.types import PixelMap, RGBImage
@@ -125,7 +126,7 @@ def store_key(table: CaseTable, settings: DataSettings) -> str:
     digest.update(json.dumps([FORMAT_VERSION, pixel_settings], sort_keys=True).encode())
     for image_id, path in table.frame.select("image_id", "path").iter_rows():
         try:
-            state = os.stat(table.root / path)
+            state = os.stat(file_of(table.root / path))
             digest.update(f"{image_id}\0{path}\0{state.st_size}\0{state.st_mtime_ns}\n".encode())
         except OSError:
             digest.update(f"{image_id}\0{path}\0missing\n".encode())

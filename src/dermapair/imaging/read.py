@@ -23,7 +23,7 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from dermapair.errors import ImageError, UsageError
-from dermapair.imaging import colour, deep, formats
+from dermapair.imaging import colour, containers, deep, formats
 
 DEFAULT_MAX_PIXELS = 89_478_485
 """Largest width x height read by default: 268 MB as RGB. Pillow's own, which TIFF and WebP keep besides."""
@@ -140,6 +140,9 @@ def _opened(source: str | Path | bytes | BinaryIO, name: str | None) -> Iterator
 
 
 def _open_path(path: str | Path, label: str) -> BinaryIO:
+    held = containers.inside(path)
+    if held is not None:
+        return io.BytesIO(containers.read_bytes(*held, label))
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISREG(mode):

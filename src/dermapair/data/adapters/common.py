@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 
 from dermapair.errors import MissingFilesError, TableError
+from dermapair.imaging import containers
 
 UNKNOWN = ("", "NA", "unknown")
 """Cells that stand for an unknown value in anybody's table."""
@@ -16,7 +19,11 @@ OFFICIAL_UNKNOWN = (*UNKNOWN, "NaN", "nan")
 
 
 def read_table(
-    path: Path, *, required: Sequence[str], unknown: Sequence[str] = OFFICIAL_UNKNOWN
+    path: Path,
+    *,
+    required: Sequence[str],
+    unknown: Sequence[str] = OFFICIAL_UNKNOWN,
+    header: bool = True,
 ) -> pl.DataFrame:
     """Read a CSV as text, every value a string.
 
@@ -24,12 +31,13 @@ def read_table(
         path: the file.
         required: columns that it must have.
         unknown: cells that become null.
+        header: whether the first row holds the names of the columns.
 
     Raises:
         TableError: the file is missing, is not a CSV in UTF-8, or lacks a required column.
     """
     try:
-        frame = pl.read_csv(path, infer_schema=False, null_values=list(unknown))
+        frame = pl.read_csv(path, has_header=header, infer_schema=False, null_values=list(unknown))
         frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
@@ -68,8 +76,22 @@ def one_hot_label(
             f"{path}: row {row + 1} ({frame.row(row)[0]}): expected 0 or 1 in the columns "
             f"{', '.join(classes)} and {most} one 1, got {got}; correct the row"
         )
-    names = [classes[i] if total else none for i, total in zip(values.argmax(axis=1), ones, strict=True)]
-    return pl.Series("diagnosis", names, dtype=pl.String)
+    names = np.array([*classes, none], dtype=object)
+    return pl.Series("diagnosis", names[np.where(ones > 0, values.argmax(axis=1), -1)], dtype=pl.String)
+
+
+def require_codes(frame: pl.DataFrame, column: str, codes: Sequence[str], *, image: str, path: Path) -> None:
+    """Check that every row of a column has a code that the set has.
+
+    Raises:
+        TableError: with the first row that does not; `image` is the column that names its image.
+    """
+    bad = frame.with_row_index("row", 1).filter(~pl.col(column).is_in(list(codes)).fill_null(False))
+    if len(bad):
+        row, name, got = bad.select("row", image, column).row(0)
+        raise TableError(
+            f"{path}: row {row} ({name}): expected a {column} of {', '.join(codes)}, got {got!r}; correct it"
+        )
 
 
 def refuse_unknown(frame: pl.DataFrame, column: str, known: Sequence[str], *, path: Path, name: str) -> None:
@@ -111,12 +133,16 @@ def numbers(frame: pl.DataFrame, column: str, *, path: Path) -> pl.Series:
 
 
 def require_files(root: Path, paths: Iterable[str]) -> None:
-    """Check that every file is on the disk.
+    """Check that every file is on the disk, or in the HDF5 file that its path leads into.
 
     Raises:
         MissingFilesError: with all that are missing.
     """
-    missing = [path for path in paths if not (root / path).is_file()]
+    named = pl.Series("path", paths, dtype=pl.String)
+    folders = named.str.extract(r"^(.*)[/\\]", 1).fill_null("").unique()
+    there = pl.Series([path for folder in folders for path in _files_in(root, folder)], dtype=pl.String)
+    unseen = named.filter(~named.is_in(there.implode()))
+    missing = [path for path in unseen if not containers.is_there(root / path)]
     if missing:
         listing = "".join(f"\n  {path}" for path in missing)
         raise MissingFilesError(
@@ -124,3 +150,15 @@ def require_files(root: Path, paths: Iterable[str]) -> None:
             f"fetch them or remove their rows:{listing}",
             missing,
         )
+
+
+def _files_in(root: Path, folder: str) -> list[str]:
+    """Return the paths of the files in a folder; to list it once is faster than to ask for each."""
+    place = root / folder
+    before = f"{folder}/" if folder else ""
+    if place.is_file() and place.suffix.lower() in containers.ENDINGS:
+        return [before + key for key in containers.keys(place)]
+    if not place.is_dir():
+        return []
+    with os.scandir(place) as entries:
+        return [before + entry.name for entry in entries if entry.is_file()]

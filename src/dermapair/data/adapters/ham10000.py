@@ -11,9 +11,8 @@ from pathlib import Path
 
 import polars as pl
 
-from dermapair.data.adapters.common import numbers, read_table, require_files
+from dermapair.data.adapters.common import numbers, read_table, require_codes, require_files
 from dermapair.data.cases import CaseTable, case_frame
-from dermapair.errors import TableError
 
 DIAGNOSES = ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
 FOLDERS = ("HAM10000_images", "HAM10000_images_part_1", "HAM10000_images_part_2")
@@ -25,7 +24,7 @@ def read(root: Path) -> CaseTable:
     named = [root / name for name in ("HAM10000_metadata.csv", "HAM10000_metadata")]
     path = next((path for path in named if path.is_file()), named[0])
     table = read_table(path, required=_METADATA)
-    _check_diagnoses(table, path)
+    require_codes(table, "dx", DIAGNOSES, image="image_id", path=path)
     table = table.with_columns(numbers(table, "age", path=path))
     there = {image.stem: f"{name}/{image.name}" for name in FOLDERS for image in (root / name).glob("*.jpg")}
     frame = table.select(
@@ -46,13 +45,3 @@ def read(root: Path) -> CaseTable:
     require_files(root, frame["path"])
     facts = {"adapter": "ham10000", "lesion_ids": "lesion"}
     return CaseTable(case_frame(frame), root, DIAGNOSES, facts)
-
-
-def _check_diagnoses(table: pl.DataFrame, path: Path) -> None:
-    """Refuse a diagnosis that the set does not have."""
-    bad = table.with_row_index("row").filter(~pl.col("dx").is_in(DIAGNOSES).fill_null(False))
-    if len(bad):
-        raise TableError(
-            f"{path}: row {bad['row'][0] + 1} ({bad['image_id'][0]}): expected a dx of "
-            f"{', '.join(DIAGNOSES)}, got {bad['dx'][0]!r}; correct it"
-        )

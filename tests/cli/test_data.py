@@ -62,7 +62,10 @@ def cases(tmp_path: Path, cli: Cli) -> Path:
         lines.append(f"images/{i}.png,{('NV', 'MEL')[i % 2]}")
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
-    assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24}
+    assert summary == {
+        "cases": str(tmp_path / "cases"), "images": 24, "lesions": 24,
+        "without_common_term": {"diagnosis": {"MEL": 12, "NV": 12}},
+    }  # fmt: skip
     return tmp_path / "cases"
 
 
@@ -75,6 +78,19 @@ def test_import_of_an_official_layout_gives_a_case_folder(tmp_path: Path, cli: C
     assert (code, stdout) == (0, "")
     assert err == f"{out}: 6 images of 6 lesions, 3 diagnoses\n"
     assert read_cases(out).manifest["adapter"] == "isic2017"
+
+
+def test_import_says_which_values_have_no_common_term(tmp_path: Path, cli: Cli) -> None:
+    rows = [f"{i}.png,Melanoma,elbow{i % 22},m" for i in range(23)] + ["23.png,wart,back,x"]
+    for i in range(24):
+        save(tmp_path / f"{i}.png", smooth_picture(i))
+    (tmp_path / "mine.csv").write_text("\n".join(["dermoscopic,diagnosis,site,sex", *rows]) + "\n")
+    code, _, err = cli("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
+    _, diagnosis, sex, site = err.splitlines()
+    assert (code, diagnosis) == (0, "diagnosis: no common term for 'wart' (1)")
+    assert sex == "sex: no common term for 'x' (1)"
+    assert site.startswith("site: no common term for 'elbow0' (2), 'elbow1' (1), ")
+    assert site.endswith(" and 2 more")
 
 
 def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Case folders: import a data set, split it, prepare its pixels.")
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
+NAMED = 20
+"""Values that a line names; of more it says how many."""
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
 
 
@@ -33,6 +37,7 @@ def import_(
     """Read a data set in its official layout into a case folder."""
     from dermapair.data.adapters import import_cases
     from dermapair.data.cases import write_cases
+    from dermapair.data.vocabulary import without_common_term
 
     if adapter == "phantom":
         from dermapair.data.adapters.phantom import draw
@@ -41,11 +46,20 @@ def import_(
     else:
         table = import_cases(adapter, Path(root))
     table = write_cases(table, out)
-    summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
-    say(
-        f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
-    )
+    nameless = without_common_term(table.frame)
+    images, lesions = len(table.frame), table.frame["lesion_id"].n_unique()
+    say(f"{out}: {images} images of {lesions} lesions, {len(table.diagnoses)} diagnoses")
+    _say_nameless(nameless)
+    summary = {"cases": str(out), "images": images, "lesions": lesions, "without_common_term": nameless}
     finish(summary, as_json=as_json)
+
+
+def _say_nameless(nameless: Mapping[str, Mapping[str, int]]) -> None:
+    """Say which values of which columns have no common term, and how many rows hold each."""
+    for column, counts in nameless.items():
+        named = ", ".join(f"{value!r} ({n})" for value, n in islice(counts.items(), NAMED))
+        more = f" and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
+        say(f"{column}: no common term for {named}{more}")
 
 
 @app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dermapair.data.adapters import csv, ham10000, isic2017, isic2017_masks, milk10k
 from dermapair.data.cases import CaseTable
+from dermapair.data.vocabulary import with_common_terms
 from dermapair.errors import UsageError, unknown_choice
 
 ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
@@ -20,7 +21,7 @@ ADAPTERS: dict[str, Callable[[Path], CaseTable]] = {
 
 
 def import_cases(adapter: str, root: Path) -> CaseTable:
-    """Return the case table of a data set.
+    """Return the case table of a data set, with the common terms beside its own.
 
     Raises:
         UsageError: the adapter is unknown.
@@ -28,4 +29,4 @@ def import_cases(adapter: str, root: Path) -> CaseTable:
     """
     if adapter not in ADAPTERS:
         raise UsageError(unknown_choice("adapter", adapter, (*ADAPTERS, "phantom")))
-    return ADAPTERS[adapter](root)
+    return with_common_terms(ADAPTERS[adapter](root))

@@ -131,6 +131,45 @@ def test_a_file_where_a_folder_should_be_is_one_line_and_exit_code_1(tmp_path: P
     )
 
 
+def test_merge_says_what_came_from_where_and_what_fits_ill(tmp_path: Path, cli: Cli) -> None:
+    cli.json("data", "import", "milk10k", write_milk10k(tmp_path / "m"), "--out", tmp_path / "milk")
+    cli.json("data", "import", "isic2017", write_isic2017(tmp_path / "i"), "--out", tmp_path / "isic")
+    args = ("data", "merge", tmp_path / "milk", tmp_path / "isic", "--out", tmp_path / "both")
+    assert "give --diagnosis common" in cli.refused(*args)
+    assert not (tmp_path / "both").exists()
+    assert "unknown diagnosis 'all'; known: common, own" in cli.refused(*args, "--diagnosis", "all")
+    summary = cli.json(*args, "--diagnosis", "common")
+    assert (summary["images"], summary["lesions"], summary["without_split"]) == (14, 10, [])
+    assert [part["adapter"] for part in summary["parts"]] == ["milk10k", "isic2017"]
+    code, out, err = cli(*args, "--diagnosis", "common")
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [
+        "milk: 8 images of 4 lesions (CC-BY-NC)",
+        "isic: 6 images of 6 lesions (CC-0)",
+        f"{tmp_path / 'both'}: 14 images of 10 lesions",
+    ]
+
+
+def test_merge_names_classes_that_overlap_rows_without_one_and_parts_without_a_split(
+    cases: Path, tmp_path: Path, cli: Cli
+) -> None:
+    def imported(name: str, *lines: str) -> Path:
+        for line in lines:
+            save(tmp_path / line.partition(",")[0], smooth_picture(0))
+        (tmp_path / f"{name}.csv").write_text("\n".join(["dermoscopic,diagnosis,split", *lines]) + "\n")
+        cli.json("data", "import", "csv", tmp_path / f"{name}.csv", "--out", tmp_path / name)
+        return tmp_path / name
+
+    one = imported("one", "x.png,benign keratosis,train", "y.png,nevus,test")
+    two = imported("two", "z.png,seborrheic keratosis,")
+    args = ("data", "merge", one, two, cases, "--out", tmp_path / "out", "--diagnosis", "common")
+    *_, nameless, lost, overlap, split = cli(*args)[2].splitlines()
+    assert nameless == "diagnosis: no common term for 'MEL' (12), 'NV' (12)"
+    assert lost == "24 images have no diagnosis, as their code has no common term"
+    assert overlap.startswith("benign_keratosis and seborrheic_keratosis may be the same: put both into one")
+    assert split.startswith("no split in two, cases, but in others: `dermapair data split ")
+
+
 def test_split_writes_the_shares_and_says_them(cases: Path, cli: Cli) -> None:
     summary = cli.json("data", "split", cases, "--val", "0.25", "--test", "0.25", "--seed", "3")
     counts = {line["split"]: line["lesions"] for line in summary["splits"]}

@@ -63,6 +63,37 @@ def _say_nameless(nameless: Mapping[str, Mapping[str, int]]) -> None:
 
 
 @app.command()
+def merge(
+    cases: Annotated[list[Path], typer.Argument(metavar="CASES...", help="Two or more case folders.")],
+    out: Annotated[Path, typer.Option(help="Case folder to write.")],
+    diagnosis: Annotated[
+        str, typer.Option(help="own: the sets' codes, if they are the same; common: their common terms.")
+    ] = "own",
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="Put the folder's name before all ids, where some are equal.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge case folders into one that says where each row comes from."""
+    from dermapair.data.merge import merge_cases, merge_summary
+
+    summary = merge_summary(merge_cases(cases, out, diagnosis=diagnosis, prefix=prefix))
+    for part in summary["parts"]:
+        terms = ", ".join(part["licenses"]) or "no licence named"
+        say(f"{part['name']}: {part['images']} images of {part['lesions']} lesions ({terms})")
+    say(f"{out}: {summary['images']} images of {summary['lesions']} lesions")
+    _say_nameless(summary["without_common_term"])
+    if summary["without_diagnosis"]:
+        say(f"{summary['without_diagnosis']} images have no diagnosis, as their code has no common term")
+    for one, other in summary["overlapping"]:
+        say(f"{one} and {other} may be the same: put both into one group of the recipe's task, or drop one")
+    if summary["without_split"]:
+        without = ", ".join(summary["without_split"])
+        say(f"no split in {without}, but in others: `dermapair data split {out}` gives all of them one")
+    finish(summary, as_json=as_json)
+
+
+@app.command()
 def split(
     cases: Cases,
     val: Annotated[float, typer.Option(help="Share for validation.")] = 0.15,

@@ -147,12 +147,28 @@ def test_an_id_in_two_folders_is_refused_and_kept_apart_by_a_prefix(
     assert frame.row(2, named=True)[column] == f"two/{values.get(column, 'a')}"
 
 
-def test_a_picture_of_the_isic_archive_is_never_two(tmp_path: Path) -> None:
-    one = case_folder(tmp_path / "one", [row("ISIC_0000001"), row("ISIC_0000002")])
-    two = case_folder(tmp_path / "two", [row("ISIC_0000002"), row("ISIC_0000003")])
+@pytest.mark.parametrize(
+    ("one", "two", "same"),
+    [
+        ({}, {}, "image_id .*ISIC_0000002"),
+        ({"image_id": "ISIC_0000002_downsampled"}, {}, "image_id .*ISIC_0000002"),
+        ({}, {"image_id": "set/ISIC_0000002"}, "image_id .*ISIC_0000002"),
+        ({"lesion_id": "IL_0000009"}, {"image_id": "x", "lesion_id": "IL_0000009"}, "lesion_id .*IL_0000009"),
+        (
+            {"lesion_id": "p", "patient_id": "IP_0000009"},
+            {"image_id": "x", "lesion_id": "x", "patient_id": "IP_0000009"},
+            "patient_id .*IP_0000009",
+        ),
+    ],
+)
+def test_what_the_isic_archive_names_alike_is_the_same_with_a_prefix_too(
+    one: dict[str, str], two: dict[str, str], same: str, tmp_path: Path
+) -> None:
+    first = case_folder(tmp_path / "one", [row("ISIC_0000001"), row("ISIC_0000002", **one)])
+    second = case_folder(tmp_path / "two", [row("ISIC_0000002", **two), row("ISIC_0000003")])
     for prefix in (False, True):
-        with pytest.raises(TableError, match=r"got 1 images of the ISIC Archive .* \(ISIC_0000002\)"):
-            merge_cases([one, two], tmp_path / "out", prefix=prefix)
+        with pytest.raises(TableError, match=rf"got 1 of {same}\); merge only one"):
+            merge_cases([first, second], tmp_path / "out", prefix=prefix)
 
 
 @pytest.mark.parametrize("name", ["a.png", "./a.png", "link.png", "hard.png", "folder/a.png", "sub//a.png"])

@@ -34,8 +34,8 @@ OWN = "diagnosis_own"
 """Extra column of a table merged in common terms: the set's own code."""
 FILES = ("path", MASK, "hair_mask")
 IDS = ("image_id", "lesion_id", "patient_id")
-ISIC_ID = r"^ISIC_\d{7}$"
-"""An image of the ISIC Archive, whose ids name one picture in all of its sets."""
+ARCHIVE_ID = r"(I(?:SIC|L|P)_\d{7})"
+"""An image, lesion or patient of the ISIC Archive within an id (as `ISIC_0000001_downsampled`)."""
 _FIRST = 5  # of many ids that an error names
 
 
@@ -147,21 +147,25 @@ def _refuse_shared(one: Part, other: Part, *, prefix: bool) -> None:
             f"({_some(twice)}); merge only one of the folders"
         )
     for column in IDS:
-        ids = one.table.frame[column].drop_nulls().unique().sort()
-        both = ids.filter(ids.is_in(other.table.frame[column].drop_nulls().implode()))
-        same = both.filter(both.str.contains(ISIC_ID)) if column == "image_id" else both.clear()
-        if len(same):
+        ids, others = (part.table.frame[column].drop_nulls().unique().sort() for part in (one, other))
+        same = _shared(*(each.str.extract(ARCHIVE_ID).drop_nulls() for each in (ids, others)))
+        if same:
             raise TableError(
-                f"{where}: expected pictures of one folder each, got {len(same)} images of the ISIC Archive "
-                f"that are in both ({_some(same.to_list())}), as its ids name one picture in all sets; merge "
-                f"only one of the folders"
+                f"{where}: expected nothing that is in both, got {len(same)} of {column} from the ISIC "
+                f"Archive, whose ids mean the same in all sets ({_some(same)}); merge only one of the folders"
             )
-        if len(both) and not prefix:
+        both = _shared(ids, others)
+        if both and not prefix:
             raise TableError(
                 f"{where}: expected ids of one folder each, got {len(both)} of {column} in both "
-                f"({_some(both.to_list())}); give --prefix if they name different things, else merge only "
-                f"one of the folders"
+                f"({_some(both)}); give --prefix if they name different things, else merge only one of the "
+                f"folders"
             )
+
+
+def _shared(ids: pl.Series, others: pl.Series) -> list[str]:
+    found: list[str] = ids.filter(ids.is_in(others.implode())).unique().sort().to_list()
+    return found
 
 
 def _files(table: CaseTable) -> dict[str, str]:

@@ -66,7 +66,10 @@ def cases(tmp_path: Path, cli: Cli) -> Path:
         lines.append(f"images/{i}.png,{('NV', 'MEL')[i % 2]}")
     (tmp_path / "mine.csv").write_text("\n".join(lines) + "\n")
     summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
-    assert summary == {"cases": str(tmp_path / "cases"), "images": 24, "lesions": 24, "notes": []}
+    assert summary == {
+        "cases": str(tmp_path / "cases"), "images": 24, "lesions": 24, "notes": [],
+        "without_common_term": {"diagnosis": {"MEL": 12, "NV": 12}},
+    }  # fmt: skip
     return tmp_path / "cases"
 
 
@@ -113,6 +116,19 @@ def test_import_of_folders_asks_for_the_view(tmp_path: Path, cli: Cli) -> None:
     assert read_cases(tmp_path / "cases").frame["view"].to_list() == ["clinical"]
 
 
+def test_import_says_which_values_have_no_common_term(tmp_path: Path, cli: Cli) -> None:
+    rows = [f"{i}.png,Melanoma,elbow{i % 22},m" for i in range(23)] + ["23.png,wart,back,x"]
+    for i in range(24):
+        save(tmp_path / f"{i}.png", smooth_picture(i))
+    (tmp_path / "mine.csv").write_text("\n".join(["dermoscopic,diagnosis,site,sex", *rows]) + "\n")
+    code, _, err = cli("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
+    _, diagnosis, sex, site = err.splitlines()
+    assert (code, diagnosis) == (0, "diagnosis: no common term for 'wart' (1)")
+    assert sex == "sex: no common term for 'x' (1)"
+    assert site.startswith("site: no common term for 'elbow0' (2), 'elbow1' (1), ")
+    assert site.endswith(" and 2 more")
+
+
 def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:
     args = ("data", "import", "phantom", "-", "--out", tmp_path / "p", "--lesions", "1", "--size", "64")
     assert cli.json(*args)["images"] == 2
@@ -149,6 +165,45 @@ def test_a_file_where_a_folder_should_be_is_one_line_and_exit_code_1(tmp_path: P
     assert "File exists" in cli.refused(
         "data", "import", "isic2017", root, "--out", tmp_path / "cases", code=1
     )
+
+
+def test_merge_says_what_came_from_where_and_what_fits_ill(tmp_path: Path, cli: Cli) -> None:
+    cli.json("data", "import", "milk10k", write_milk10k(tmp_path / "m"), "--out", tmp_path / "milk")
+    cli.json("data", "import", "isic2017", write_isic2017(tmp_path / "i"), "--out", tmp_path / "isic")
+    args = ("data", "merge", tmp_path / "milk", tmp_path / "isic", "--out", tmp_path / "both")
+    assert "give --diagnosis common" in cli.refused(*args)
+    assert not (tmp_path / "both").exists()
+    assert "unknown diagnosis 'all'; known: common, own" in cli.refused(*args, "--diagnosis", "all")
+    summary = cli.json(*args, "--diagnosis", "common")
+    assert (summary["images"], summary["lesions"], summary["without_split"]) == (14, 10, [])
+    assert [part["adapter"] for part in summary["parts"]] == ["milk10k", "isic2017"]
+    code, out, err = cli(*args, "--diagnosis", "common")
+    assert (code, out) == (0, "")
+    assert err.splitlines() == [
+        "milk: 8 images of 4 lesions (CC-BY-NC)",
+        "isic: 6 images of 6 lesions (CC-0)",
+        f"{tmp_path / 'both'}: 14 images of 10 lesions",
+    ]
+
+
+def test_merge_names_classes_that_overlap_rows_without_one_and_parts_without_a_split(
+    cases: Path, tmp_path: Path, cli: Cli
+) -> None:
+    def imported(name: str, *lines: str) -> Path:
+        for line in lines:
+            save(tmp_path / line.partition(",")[0], smooth_picture(0))
+        (tmp_path / f"{name}.csv").write_text("\n".join(["dermoscopic,diagnosis,split", *lines]) + "\n")
+        cli.json("data", "import", "csv", tmp_path / f"{name}.csv", "--out", tmp_path / name)
+        return tmp_path / name
+
+    one = imported("one", "x.png,benign keratosis,train", "y.png,nevus,test")
+    two = imported("two", "z.png,seborrheic keratosis,")
+    args = ("data", "merge", one, two, cases, "--out", tmp_path / "out", "--diagnosis", "common")
+    *_, nameless, lost, overlap, split = cli(*args)[2].splitlines()
+    assert nameless == "diagnosis: no common term for 'MEL' (12), 'NV' (12)"
+    assert lost == "24 images have no diagnosis, as their code has no common term"
+    assert overlap.startswith("benign_keratosis and seborrheic_keratosis may be the same: put both into one")
+    assert split.startswith("no split in two, cases, but in others: `dermapair data split ")
 
 
 def test_split_writes_the_shares_and_says_them(cases: Path, cli: Cli) -> None:

@@ -38,7 +38,7 @@ def test_the_runs_own_predictions_become_a_file(
     assert out.read_text(encoding="utf-8") == want
     assert json.loads(said.out) == {
         "submission": str(out), "challenge": "isic2017", "split": "test", "rows": 2, "thresholds": None,
-        "fitted_on": None,
+        "fitted_on": None, "absent": [], "ties_broken": 0,
     }  # fmt: skip
     assert f"{out}: 2 rows for isic2017, checked" in said.err
 
@@ -58,6 +58,22 @@ def test_the_thresholds_of_milk10k_are_printed(
     assert pl.read_csv(out)["MEL"].to_list() == pytest.approx([0.625])
 
 
+def test_classes_that_are_not_known_and_broken_ties_are_said(
+    command, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes = ("MEL", "NV", "BCC", "AK", "BKL", "DF", "VASC", "SCC")
+    rows = [("I1", None, (0.5, 0.5, 0, 0, 0, 0, 0, 0)), ("I2", None, (0.1, 0.9, 0, 0, 0, 0, 0, 0))]
+    run = save_trained(tmp_path / "run", classes, {"test": rows})
+    out = tmp_path / "s.csv"
+    assert command("submission", run, "--challenge", "isic2019", "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    summary = json.loads(said.out)
+    assert (summary["absent"], summary["ties_broken"]) == (["UNK"], 1)
+    assert "UNK: 0.0 in every row, as the run has not learned that class\n" in said.err
+    assert "1 rows had a tie for the largest value" in said.err
+    assert out.read_text(encoding="utf-8").splitlines()[2] == "I2,0.1,0.9" + ",0.0" * 7
+
+
 def test_a_case_folder_is_predicted(command, isic: Path, cases: Path, tmp_path: Path) -> None:
     table = read_cases(cases)
     images = table.frame.filter(pl.col("view") == "dermoscopic")
@@ -71,7 +87,10 @@ def test_a_case_folder_is_predicted(command, isic: Path, cases: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--challenge", "isic2016"], "unknown challenge 'isic2016'; known: isic2017, milk10k"),
+        (
+            ["--challenge", "isic2016"],
+            "unknown challenge 'isic2016'; known: isic2017, isic2018, isic2019, milk10k",
+        ),
         (["--challenge", "milk10k"], "milk10k: expected a run whose task has the classes AKIEC, BCC,"),
         (
             ["--challenge", "isic2017", "--split", "val"],

@@ -34,6 +34,9 @@ def test_a_frame_has_all_columns_in_order_then_extra_ones_and_empty_text_is_null
         ({"view": "histology"}, "view='histology': view must be one of clinical, dermoscopic"),
         ({"split": "dev"}, "split='dev': split must be empty or one of train, val, test"),
         ({"diagnosis": "XX"}, "diagnosis='XX': unknown diagnosis; known: MEL, NV, BKL, DF"),
+        ({"age": 640}, r"row 2 \(image 'b'\) age=640.0: age must be in years, from 0 to 120"),
+        ({"age": -1}, "age=-1.0: age must be in years"),
+        ({"age": float("nan")}, "age=nan: age must be in years"),
         ({"lesion_id": "a", "diagnosis": "MEL"}, "lesion 'a' has the diagnoses MEL, NV; give it one"),
     ],
 )
@@ -63,6 +66,10 @@ def test_a_path_is_refused_where_windows_would_call_it_absolute_or_climbing(path
 @pytest.mark.parametrize("path", ["x.png", "a/b c/x.png", "..x/...png", "photo 12:30.png"])
 def test_a_path_below_the_root_is_accepted(path: str) -> None:
     assert table([row("a", path=path)], Path("r")).path(0) == Path("r") / path
+
+
+def test_ages_from_0_to_120_and_unknown_ones_are_accepted() -> None:
+    table([row("a", age=0), row("b", age=120), row("c")])
 
 
 def test_a_group_in_two_splits_is_a_leak_and_unknown_patients_are_no_group() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, get_args
 
@@ -25,6 +27,8 @@ _ADAPTERS = (
 """Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
+NAMED = 20
+"""Values that a line names; of more it says how many."""
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
 
 
@@ -44,6 +48,7 @@ def import_(
     """Read a data set in its official layout into a case folder."""
     from dermapair.data.adapters import import_cases
     from dermapair.data.cases import write_cases
+    from dermapair.data.vocabulary import without_common_term
 
     if adapter == "phantom":
         from dermapair.data.adapters.phantom import draw
@@ -52,14 +57,54 @@ def import_(
     else:
         table = import_cases(adapter, Path(root), view=view)
     table = write_cases(table, out)
-    summary = {"cases": str(out), "images": len(table.frame), "lesions": table.frame["lesion_id"].n_unique()}
-    say(
-        f"{out}: {summary['images']} images of {summary['lesions']} lesions, {len(table.diagnoses)} diagnoses"
-    )
+    nameless = without_common_term(table.frame)
+    images, lesions = len(table.frame), table.frame["lesion_id"].n_unique()
+    say(f"{out}: {images} images of {lesions} lesions, {len(table.diagnoses)} diagnoses")
     notes = list(table.manifest.get("notes", ()))
     for note in notes:
         say(note)
-    finish(summary | {"notes": notes}, as_json=as_json)
+    _say_nameless(nameless)
+    counted = {"cases": str(out), "images": images, "lesions": lesions}
+    finish(counted | {"notes": notes, "without_common_term": nameless}, as_json=as_json)
+
+
+def _say_nameless(nameless: Mapping[str, Mapping[str, int]]) -> None:
+    """Say which values of which columns have no common term, and how many rows hold each."""
+    for column, counts in nameless.items():
+        named = ", ".join(f"{value!r} ({n})" for value, n in islice(counts.items(), NAMED))
+        more = f" and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
+        say(f"{column}: no common term for {named}{more}")
+
+
+@app.command()
+def merge(
+    cases: Annotated[list[Path], typer.Argument(metavar="CASES...", help="Two or more case folders.")],
+    out: Annotated[Path, typer.Option(help="Case folder to write.")],
+    diagnosis: Annotated[
+        str, typer.Option(help="own: the sets' codes, if they are the same; common: their common terms.")
+    ] = "own",
+    prefix: Annotated[
+        bool, typer.Option("--prefix", help="Put the folder's name before all ids, where some are equal.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Merge case folders into one that says where each row comes from."""
+    from dermapair.data.merge import merge_cases, merge_summary
+
+    summary = merge_summary(merge_cases(cases, out, diagnosis=diagnosis, prefix=prefix))
+    for part in summary["parts"]:
+        terms = ", ".join(part["licenses"]) or "no licence named"
+        say(f"{part['name']}: {part['images']} images of {part['lesions']} lesions ({terms})")
+    say(f"{out}: {summary['images']} images of {summary['lesions']} lesions")
+    _say_nameless(summary["without_common_term"])
+    if summary["without_diagnosis"]:
+        say(f"{summary['without_diagnosis']} images have no diagnosis, as their code has no common term")
+    for one, other in summary["overlapping"]:
+        say(f"{one} and {other} may be the same: put both into one group of the recipe's task, or drop one")
+    if summary["without_split"]:
+        without = ", ".join(summary["without_split"])
+        say(f"no split in {without}, but in others: `dermapair data split {out}` gives all of them one")
+    finish(summary, as_json=as_json)
 
 
 @app.command()

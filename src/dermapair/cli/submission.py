@@ -12,7 +12,7 @@ from dermapair.cli.common import Json, finish, progress, say
 
 def submission(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    challenge: Annotated[str, typer.Option(help="isic2017 or milk10k.")],
+    challenge: Annotated[str, typer.Option(help="isic2017, isic2018, isic2019 or milk10k.")],
     out: Annotated[Path, typer.Option(help="CSV to write.")],
     data: Annotated[
         Path | None, typer.Option(help="Case folder to predict; without it, the run's own predictions.")
@@ -43,5 +43,12 @@ def submission(
     if summary["thresholds"]:
         named = ", ".join(f"{name} {t:.3f}" for name, t in summary["thresholds"].items())
         say(f"thresholds placed at 0.5, fitted on {summary['fitted_on']} validation lesions: {named}")
+    if summary["absent"]:
+        say(f"{', '.join(summary['absent'])}: 0.0 in every row, as the run has not learned that class")
+    if summary["ties_broken"]:
+        say(
+            f"{summary['ties_broken']} rows had a tie for the largest value, which would count as wrong: "
+            f"the class that is first in the run keeps it"
+        )
     say(f"{out}: {summary['rows']} rows for {challenge}, checked")
     finish(summary, as_json=as_json)

@@ -108,8 +108,8 @@ def check_cases(
         leaks: let a lesion or patient lie in two splits.
 
     Raises:
-        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a
-            path leads outside its root, or a lesion has two diagnoses.
+        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown,
+            an age is no number of years, a path leads outside its root, or a lesion has two diagnoses.
         LeakError: a lesion or patient lies in two splits.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
@@ -125,6 +125,8 @@ def check_cases(
     _refuse(frame, ~pl.col("view").is_in(VIEWS), where, f"view must be one of {', '.join(VIEWS)}", "view")
     bad_split = pl.col("split").is_not_null() & ~pl.col("split").is_in(SPLITS)
     _refuse(frame, bad_split, where, f"split must be empty or one of {', '.join(SPLITS)}", "split")
+    ages = "age must be in years, from 0 to 120, or empty where it is unknown"
+    _refuse(frame, ~pl.col("age").is_between(0, 120), where, ages, "age")
     known = pl.col("diagnosis").is_null() | pl.col("diagnosis").is_in(list(diagnoses))
     _refuse(frame, ~known, where, f"unknown diagnosis; known: {', '.join(diagnoses)}", "diagnosis")
     for name in ("path", MASK):

@@ -172,6 +172,12 @@ def fit_on_validation(run: Path, classes: Sequence[str], *, scored: Iterable[str
     return f1_thresholds(labels, part.select(classes).to_numpy()), len(part)
 
 
+def untrained_classes(run: Path) -> tuple[str, ...]:
+    """Return the classes of a run's task of which it had no training lesion, by its manifest."""
+    counts = (_read_json(run / "manifest.json").get("data") or {}).get("train_classes") or {}
+    return tuple(name for name, n in counts.items() if n == 0)
+
+
 def some(names: Iterable[str]) -> str:
     """Return names with commas, for messages; of many the first ones and how many more there are."""
     ordered = sorted(names)

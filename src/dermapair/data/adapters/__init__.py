@@ -23,6 +23,7 @@ from dermapair.data.adapters import (
     ph2,
 )
 from dermapair.data.cases import CaseTable
+from dermapair.data.vocabulary import with_common_terms
 from dermapair.errors import UsageError, unknown_choice
 
 ADAPTERS: dict[str, Callable[..., CaseTable]] = {
@@ -48,7 +49,7 @@ ADAPTERS: dict[str, Callable[..., CaseTable]] = {
 
 
 def import_cases(adapter: str, root: Path, *, view: str = "") -> CaseTable:
-    """Return the case table of a data set.
+    """Return the case table of a data set, with the common terms beside its own.
 
     Args:
         adapter: a key of `ADAPTERS`.
@@ -63,7 +64,7 @@ def import_cases(adapter: str, root: Path, *, view: str = "") -> CaseTable:
         raise UsageError(unknown_choice("adapter", adapter, (*ADAPTERS, "phantom")))
     read = ADAPTERS[adapter]
     if "view" in signature(read).parameters:
-        return read(root, view=view)
+        return with_common_terms(read(root, view=view))
     if view:
         raise UsageError(f"--view is for the adapter folder, but {adapter} knows its views; drop it")
-    return read(root)
+    return with_common_terms(read(root))

@@ -20,7 +20,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from dermapair.errors import ImageError
+from dermapair.errors import DermapairError, ImageError
+from dermapair.imaging.dicom import DicomImageFile
 
 _ACCEPTED: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
@@ -28,6 +29,7 @@ _ACCEPTED: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"II[*+]\0|MM\0[*+]", TiffImageFile),
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", BmpImageFile),  # a bare "BM" also begins many texts
     (rb"RIFF.{4}WEBP", WebPImageFile),
+    (rb".{128}DICM", DicomImageFile),  # last: its first 128 bytes may be those of a TIFF of the same picture
 )
 _FOREIGN = (
     (rb"GIF8[79]a", "a GIF picture"),
@@ -36,7 +38,6 @@ _FOREIGN = (
     (rb".{4}ftyp", "a film or another ISO media file"),
     (rb".{4}jP  \r\n|\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (rb"\xff\x0a|.{4}JXL \r\n", "a JPEG XL picture"),
-    (rb".{128}DICM", "a DICOM file"),
     (rb"8BPS", "a Photoshop file"),
     (rb"%PDF-", "a PDF document"),
     (rb"\0\0[\x01\x02]\0", "an icon"),
@@ -47,7 +48,7 @@ _FOREIGN = (
     (rb"[\t\n\r\x20-\x7e]+\Z", "a text file"),
 )
 _HEADER_BYTES = 512
-_WANTED = "expected a JPEG, PNG, TIFF, BMP or WebP picture"
+_WANTED = "expected a JPEG, PNG, TIFF, BMP, WebP or DICOM picture"
 _UPRIGHT_SWAPS_SIDES = (5, 6, 7, 8)
 _TAG_SUBFILE, _TAG_BITS, _TAG_PLANAR, _TAG_SAMPLE_FORMAT = 254, 258, 284, 339
 
@@ -61,7 +62,7 @@ def refusing(label: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImageError:
+    except DermapairError:
         raise
     except Exception as error:
         raise ImageError(label, _reason(error)) from error
@@ -92,14 +93,15 @@ def open_header(file: BinaryIO, label: str) -> ImageFile.ImageFile:
         label: name for messages.
 
     Raises:
-        ImageError: not a JPEG, PNG, TIFF, BMP or WebP picture, or its header is damaged.
+        ImageError: not a JPEG, PNG, TIFF, BMP, WebP or DICOM picture, or its header is damaged.
+        MissingExtraError: a DICOM file, and pydicom is not installed.
     """
     with refusing(label):
         header = file.read(_HEADER_BYTES)
         file.seek(0)
         for pattern, decoder in _ACCEPTED:
             if re.match(pattern, header, re.DOTALL):
-                return decoder(file)
+                return DicomImageFile(file, label) if decoder is DicomImageFile else decoder(file)
     raise ImageError(label, f"{_WANTED}, got {_foreign_name(header)}; convert it or leave it out")
 
 

@@ -193,6 +193,7 @@ def _tiffs() -> Iterator[Entry]:
 def _others() -> Iterator[Entry]:
     rgb = picture()
     yield "plain.bmp", encode(rgb, "BMP"), rgb, 0, None
+    yield "rle.bmp", writers.bmp_rle(rgb[..., 0]), grey(rgb[..., 0]), 0, None
     palette = Image.fromarray(rgb).quantize(16)
     yield "palette.bmp", encode(palette, "BMP"), np.asarray(palette.convert("RGB")), 0, None
     bits = rgb[..., 0] > 100

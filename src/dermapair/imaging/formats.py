@@ -8,6 +8,7 @@ Nothing here decodes a pixel; `read` does, `colour` converts.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,10 @@ _FOREIGN = (
 _HEADER_BYTES = 512
 _WANTED = "expected a JPEG, PNG, TIFF, BMP, WebP or DICOM picture"
 _UPRIGHT_SWAPS_SIDES = (5, 6, 7, 8)
-_TAG_SUBFILE, _TAG_BITS, _TAG_PLANAR, _TAG_SAMPLE_FORMAT = 254, 258, 284, 339
+_TAG_SUBFILE, _TAG_BITS, _TAG_PLANAR, _TAG_SAMPLE_FORMAT, _TAG_COMPRESSION = 254, 258, 284, 339, 259
+_FAX = (2, 3, 4, 32771)
+_BMP_RLE = (1, 2)
+_MOST_PER_BYTE = 128  # pixels: two bytes of a run-length code are at most 255
 
 
 @contextmanager
@@ -119,7 +123,8 @@ def check_header(image: Image.Image, label: str, max_pixels: int) -> None:
     Raises:
         ImageError: more than `max_pixels` pixels; several frames or pages; a CMYK JPEG that does not say
             how its inks are stored; a TIFF of signed, float or over 16-bit samples, of 16-bit samples in
-            separate planes, or whose first page is only a preview (as in a camera's raw files).
+            separate planes, of a fax, or whose first page is only a preview (as in a camera's raw files);
+            a run-length coded BMP of far more pixels than its bytes can hold.
     """
     width, height = image.size
     if width * height > max_pixels:
@@ -136,14 +141,29 @@ def check_header(image: Image.Image, label: str, max_pixels: int) -> None:
             "expected a CMYK JPEG with Adobe's marker, got one without, whose inks may be inverted or not; "
             "save it as RGB",
         )
+    if isinstance(image, BmpImageFile) and image.info.get("compression") in _BMP_RLE:
+        _check_bmp_rle(image, label)
     if isinstance(image, TiffImageFile):
         _check_tiff(image, label)
+
+
+def _check_bmp_rle(image: BmpImageFile, label: str) -> None:
+    """Refuse a picture of far more pixels than its bytes can hold, which Pillow fills one by one."""
+    assert image.fp is not None
+    place = image.fp.tell()
+    size = image.fp.seek(0, io.SEEK_END)
+    image.fp.seek(place)
+    if image.width * image.height > _MOST_PER_BYTE * size:
+        got = f"{image.width} x {image.height} pixels in {size} bytes"
+        raise ImageError(label, f"expected a whole picture, got {got}; fetch it again")
 
 
 def _check_tiff(image: TiffImageFile, label: str) -> None:
     tags = image.tag_v2
     bits = max(_as_tuple(tags.get(_TAG_BITS, 1)))
     got = None
+    if tags.get(_TAG_COMPRESSION) in _FAX:  # its decoder fills what is damaged with white
+        raise ImageError(label, "expected a photograph, got a fax (CCITT compression); save it as PNG")
     if set(_as_tuple(tags.get(_TAG_SAMPLE_FORMAT, 1))) != {1}:
         got = "signed or floating-point samples, whose range it does not say"
     elif bits > 16:

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from dermapair.config.files import write_whole
-from dermapair.errors import LeakError, TableError
+from dermapair.errors import LeakError, TableError, listed
 from dermapair.types import VIEWS
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -97,13 +97,14 @@ def check_cases(
         rows: row of that file that each row of the table comes from; by default its own number, from 1.
 
     Raises:
-        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown, a
-            path leads outside its root, or a lesion has two diagnoses.
+        TableError: a column is missing or of another type, an id is null or doubled, a view, split or
+            diagnosis is unknown, a path leads outside its root, or a lesion has two diagnoses.
         LeakError: a lesion or patient lies in two splits.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise TableError(f"{where}: the case table lacks the columns {', '.join(missing)}; import it again")
+    _check_types(frame, where)
     if frame.is_empty():
         raise TableError(f"{where}: the case table has no rows; check that the source folder holds images")
     numbers = pl.Series(rows) if len(rows) else pl.int_range(1, pl.len() + 1)
@@ -115,13 +116,22 @@ def check_cases(
     bad_split = pl.col("split").is_not_null() & ~pl.col("split").is_in(SPLITS)
     _refuse(frame, bad_split, where, f"split must be empty or one of {', '.join(SPLITS)}", "split")
     known = pl.col("diagnosis").is_null() | pl.col("diagnosis").is_in(list(diagnoses))
-    _refuse(frame, ~known, where, f"unknown diagnosis; known: {', '.join(diagnoses)}", "diagnosis")
+    _refuse(frame, ~known, where, f"unknown diagnosis; known: {listed(diagnoses)}", "diagnosis")
     for name in ("path", MASK):
         if frame.schema.get(name) == pl.String:
             outside = pl.col(name).map_elements(_leads_outside, return_dtype=pl.Boolean)
             problem = f"{name} leads outside the root folder; use a path below it"
             _refuse(frame, outside, where, problem, name)
     _check_lesions(frame, where)
+
+
+def _check_types(frame: pl.DataFrame, where: str) -> None:
+    for name, dtype in COLUMNS.items():
+        if frame.schema[name] != dtype:
+            raise TableError(
+                f"{where}: expected the column {name} to hold {dtype}, got {frame.schema[name]}; "
+                f"import it again"
+            )
 
 
 def _refuse(frame: pl.DataFrame, bad: pl.Expr, where: str, problem: str, column: str = "") -> None:
@@ -147,7 +157,7 @@ def _check_lesions(frame: pl.DataFrame, where: str) -> None:
     two = two.filter(pl.col("diagnosis").list.len() > 1)
     if len(two):
         lesion, names = two.row(0)
-        raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {', '.join(names)}; give it one")
+        raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {listed(names)}; give it one")
     for group in ("lesion_id", "patient_id"):
         spread = frame.filter(pl.col(group).is_not_null(), pl.col("split").is_not_null())
         spread = spread.group_by(group).agg(pl.col("split").unique().sort())

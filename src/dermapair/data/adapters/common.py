@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from dermapair.errors import MissingFilesError, TableError
+from dermapair.errors import MissingFilesError, TableError, listed
 
 UNKNOWN = ("", "NA", "unknown")
 """Cells that stand for an unknown value in anybody's table."""
 OFFICIAL_UNKNOWN = (*UNKNOWN, "NaN", "nan")
 """The same in the tables of published sets."""
+_POLARS_DOUBLE = re.compile(r"_duplicated_\d+\Z")
+"""What polars puts behind the name of a column that has come before."""
 
 
 def read_table(
@@ -26,19 +30,24 @@ def read_table(
         unknown: cells that become null.
 
     Raises:
-        TableError: the file is missing, is not a CSV in UTF-8, or lacks a required column.
+        TableError: the file is missing or not a CSV in UTF-8, a column is doubled, or a required one missing.
     """
     try:
         frame = pl.read_csv(path, infer_schema=False, null_values=list(unknown))
-        frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
-    missing = [name for name in required if name not in frame.columns]
+    names = [name.strip().lstrip("\ufeff") for name in frame.columns]
+    plain = [_POLARS_DOUBLE.sub("", name) for name in names]
+    doubled = [name for name in plain if plain.count(name) > 1 and name in names]
+    if doubled:
+        raise TableError(f"{path}: expected each column once, got {doubled[0]!r} twice; rename or remove one")
+    frame.columns = names
+    missing = [name for name in required if name not in names]
     if missing:
-        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
+        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {listed(names)}")
     return frame
 
 
@@ -95,9 +104,10 @@ def require_files(root: Path, paths: Iterable[str]) -> None:
     Raises:
         MissingFilesError: with all that are missing.
     """
-    missing = [path for path in paths if not (root / path).is_file()]
+    # Not Path.is_file, which raises where a name is too long to be one.
+    missing = [path for path in paths if not os.path.isfile(root / path)]
     if missing:
-        listing = "".join(f"\n  {path}" for path in missing)
+        listing = "".join(f"\n  {listed([path])}" for path in missing)
         raise MissingFilesError(
             f"{root}: {len(missing)} files that the tables name are missing, so nothing was imported; "
             f"fetch them or remove their rows:{listing}",

@@ -143,6 +143,7 @@ def pictures() -> dict[str, bytes]:
     """Return by name, whose first word is the type, a small sound picture of each kind."""
     rgb, grey, rgba, deep = _pixels(3), _pixels(1), _pixels(4), _pixels(4, np.uint16)
     icc = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    icc = icc[:24] + struct.pack(">6H", 2000, 1, 1, 0, 0, 0) + icc[36:]  # else the time of its making
     cmyk = np.asarray(Image.fromarray(rgb).convert("CMYK"))
     made = {
         "jpeg baseline": _encode(rgb, "JPEG"),

@@ -241,7 +241,7 @@ def test_every_lesion_is_in_the_test_part_of_one_fold(table: CaseTable, folds: i
 
 # --- check_cases ----------------------------------------------------------------------------------
 
-TYPES = st.sampled_from([pl.String, pl.Int64, pl.Float64, pl.Boolean, pl.Null, pl.Categorical, pl.Binary])
+TYPES = st.sampled_from([pl.String, pl.Int64, pl.Float64, pl.Null, pl.Categorical])
 
 
 @settings(max_examples=100)

@@ -147,6 +147,7 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
         (b"clinical,site\nimg/a.jpg,arm,left\n", "expected a CSV table in UTF-8, but"),
         (b"clinical,site, site\nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
         (b"clinical,site,site\nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
+        (b"clinical,site ,site \nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
         (b'"a\nb",c\n1,2\n', r"expected the columns view and path .* got 'a\\nb', c"),
     ],
     ids=[
@@ -157,6 +158,7 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
         "ragged",
         "doubled column",
         "doubled exactly",
+        "doubled with spaces",
         "line in a name",
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -33,14 +34,15 @@ def read_table(
         TableError: the file is missing or not a CSV in UTF-8, a column is doubled, or a required one missing.
     """
     try:
-        frame = pl.read_csv(path, infer_schema=False, null_values=list(unknown))
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # polars leaves "" in a quoted name behind it
+        frame = pl.read_csv(data, infer_schema=False, null_values=list(unknown))
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
-    names = [name.strip().lstrip("\ufeff") for name in frame.columns]
-    plain = [_POLARS_DOUBLE.sub("", name) for name in names]
+    names = [_stripped(name) for name in frame.columns]
+    plain = [_stripped(_POLARS_DOUBLE.sub("", name)) for name in frame.columns]
     doubled = [name for name in plain if plain.count(name) > 1 and name in names]
     if doubled:
         raise TableError(f"{path}: expected each column once, got {doubled[0]!r} twice; rename or remove one")
@@ -49,6 +51,10 @@ def read_table(
     if missing:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {listed(names)}")
     return frame
+
+
+def _stripped(name: str) -> str:
+    return name.strip().lstrip("\ufeff")
 
 
 def one_hot_label(

@@ -84,6 +84,11 @@ class WeightsError(UsageError):
     """Weights are missing or do not fit the network."""
 
 
+def listed(names: Iterable[str]) -> str:
+    """Return names from a file for a sentence; those that would break its line are quoted."""
+    return ", ".join(name if name.isprintable() else repr(name) for name in names)
+
+
 def unknown_choice(what: str, got: object, known: Iterable[str]) -> str:
     """Return the sentence for a name that is not in a table of choices."""
     return f"unknown {what} {got!r}; known: {', '.join(sorted(known))}"

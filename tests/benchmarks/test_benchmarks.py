@@ -22,6 +22,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LESIONS = 24
 SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batch_size=4"]
 SPEED = {
+    "fuzz_images": ["--tries", "40"],
     "hair_removal": ["--rounds", "1"],
     "import_rows": ["--rows", "50"],
     "prepare_rate": ["--size", "32", "--rounds", "1"],
@@ -73,6 +74,12 @@ def test_prepare_rate_reports_every_way_beside_the_pillow_loop(run_script):
     assert set(found["seconds"]) == names
     assert found["ratios"]["pillow loop / pillow loop"] == 1
     assert (found["images"], found["size"]) == (2 * LESIONS, 32)
+
+
+def test_fuzz_images_accounts_for_every_try(run_script):
+    found = json.loads(run_script("fuzz_images", *SPEED["fuzz_images"])[-1])
+    assert found["read"] + found["refused"] == found["tries"] == 40
+    assert found["found"] == []
 
 
 def test_predict_memory_keeps_freed_memory_and_goes_through_all_images(run_script, kept):

@@ -163,3 +163,13 @@ def test_a_manifest_that_is_no_json_leaves_the_old_table(tmp_path: Path) -> None
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_cases(bad, tmp_path)
     assert read_cases(tmp_path).frame.equals(before.frame)
+
+
+def test_a_column_of_another_type_is_refused(tmp_path: Path) -> None:
+    write_cases(table([row("a")], tmp_path), tmp_path)
+    frame = pl.read_parquet(tmp_path / "cases.parquet")
+    frame.with_columns(view=pl.lit(1)).write_parquet(tmp_path / "cases.parquet")
+    with pytest.raises(
+        TableError, match="expected the column view to hold String, got Int32; import it again"
+    ):
+        read_cases(tmp_path)

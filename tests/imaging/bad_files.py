@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 
 import numpy as np
@@ -22,7 +23,6 @@ def foreign() -> Iterator[Entry]:
         ("photo.avif", b"\0\0\0\x18ftypavif" + bytes(100), "an AVIF picture"),
         ("film.mp4", b"\0\0\0\x18ftypisom" + bytes(100), "a film"),
         ("photo.jp2", b"\0\0\0\x0cjP  \r\n\x87\n" + bytes(100), "a JPEG 2000 picture"),
-        ("scan.dcm", bytes(128) + b"DICM" + bytes(100), "a DICOM file"),
         ("paper.pdf", b"%PDF-1.7\n%\xe2\xe3", "a PDF document"),
         ("page.jpg", b"<!DOCTYPE html><html><body>404 Not Found", "an HTML page"),
         ("notes.txt", b"not a picture\n", "a text file"),
@@ -52,6 +52,8 @@ def damaged() -> Iterator[Entry]:
     lzw = encode(noise, "TIFF", compression="tiff_lzw")
     start = lzw.index(b"II*") + 8
     yield "damaged_lzw.tif", lzw[:start] + bytes(3000) + lzw[start + 3000 :], None, 0, "cannot be decoded"
+    wide = writers.bmp_rle(noise[..., 0]).replace(struct.pack("<ii", 64, 48), struct.pack("<ii", 1 << 20, 48))
+    yield "wide_rle.bmp", wide, None, 0, "1048576 x 48 pixels in 7"
     data = np.zeros((1, 1, 3), np.uint8)
     yield (
         "bomb.png",
@@ -75,6 +77,9 @@ def ambiguous() -> Iterator[Entry]:
     for name, kind in (("animated.png", "PNG"), ("animated.webp", "WEBP"), ("pages.tif", "TIFF")):
         yield name, encode(rgb, kind, **frames), None, 0, "3 frames; expected one"
     level = rgb[..., :1]
+    for name in ("group3", "group4", "tiff_ccitt"):
+        fax = encode(Image.fromarray(rgb[..., 0] > 100), "TIFF", compression=name)
+        yield f"{name}.tif", fax, None, 0, "got a fax"
     for name, data, reason in (
         ("float.tif", writers.tiff(level / np.float32(255), 1), "floating-point samples"),
         ("signed_8.tif", writers.tiff(level.astype(np.int8), 1), "signed or floating-point"),

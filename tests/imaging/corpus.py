@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imaging import bad_files, writers
+from imaging import bad_files, dicom_files, writers
 from imaging.writers import ORIENTATION, Entry, as_stored, deep, encode, exif, grey, over_white, picture, to_8
 
 NO_SUCH_FILE = "missing.jpg"
@@ -39,7 +39,9 @@ def make_corpus(folder: Path) -> list[Case]:
     The last cases are not files: a folder with a picture's name and a file that does not exist.
     """
     cases = []
-    for makers in (_jpegs, _pngs, _tiffs, _others, bad_files.foreign, bad_files.damaged, bad_files.ambiguous):
+    good = (_jpegs, _pngs, _tiffs, _others, dicom_files.good)
+    bad = (bad_files.foreign, bad_files.damaged, bad_files.ambiguous, dicom_files.bad)
+    for makers in (*good, *bad):
         for kind, data, pixels, tolerance, reason in makers():
             path = folder / kind
             path.write_bytes(data)
@@ -191,6 +193,7 @@ def _tiffs() -> Iterator[Entry]:
 def _others() -> Iterator[Entry]:
     rgb = picture()
     yield "plain.bmp", encode(rgb, "BMP"), rgb, 0, None
+    yield "rle.bmp", writers.bmp_rle(rgb[..., 0]), grey(rgb[..., 0]), 0, None
     palette = Image.fromarray(rgb).quantize(16)
     yield "palette.bmp", encode(palette, "BMP"), np.asarray(palette.convert("RGB")), 0, None
     bits = rgb[..., 0] > 100

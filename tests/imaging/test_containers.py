@@ -56,7 +56,7 @@ def test_a_picture_is_read_as_if_its_key_were_a_file(file: Path, key: str, value
         ("group", "under 'group', got a group"),
         ("pixels", r"got an array of shape \(5, 7, 3\) and type uint8"),
         ("numbers", r"got an array of shape \(9,\) and type float64"),
-        ("text", "expected a JPEG, PNG, TIFF, BMP or WebP picture"),
+        ("text", "expected a JPEG, PNG, TIFF, BMP, WebP or DICOM picture"),
         ("opaque/deeper", "HDF5 file|no such key"),
     ],
 )

@@ -118,6 +118,15 @@ def tiff(
     return head + data + lists + struct.pack(order + "H", len(entries)) + table + bytes(4)
 
 
+def bmp_rle(values: np.ndarray) -> bytes:
+    """H x W uint8 as a grey BMP in run-length code."""
+    rows = b"".join(b"".join(bytes([1, v]) for v in row) + b"\0\0" for row in values[::-1].tolist())
+    (height, width), data = values.shape, rows + b"\0\1"
+    palette = b"".join(bytes([i, i, i, 0]) for i in range(256))
+    info = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(data), 0, 0, 256, 0)
+    return b"BM" + struct.pack("<IHHI", 1078 + len(data), 0, 0, 1078) + info + palette + data
+
+
 def swapped_profile() -> bytes:
     """sRGB with its red and green primaries exchanged: (r, g, b) under it is (g, r, b) in sRGB."""
     data = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from dermapair.config.files import write_whole
-from dermapair.errors import LeakError, TableError
+from dermapair.errors import LeakError, TableError, listed
 from dermapair.types import VIEWS
 
 COLUMNS: dict[str, pl.DataType] = {
@@ -108,13 +108,15 @@ def check_cases(
         leaks: let a lesion or patient lie in two splits.
 
     Raises:
-        TableError: a column is missing, an id is null or doubled, a view, split or diagnosis is unknown,
-            an age is no number of years, a path leads outside its root, or a lesion has two diagnoses.
+        TableError: a column is missing or of another type, an id is null or doubled, a view, split or
+            diagnosis is unknown, an age is no number of years, a path leads outside its root, or a lesion has
+            two diagnoses.
         LeakError: a lesion or patient lies in two splits.
     """
     missing = [name for name in COLUMNS if name not in frame.columns]
     if missing:
         raise TableError(f"{where}: the case table lacks the columns {', '.join(missing)}; import it again")
+    _check_types(frame, where)
     if frame.is_empty():
         raise TableError(f"{where}: the case table has no rows; check that the source folder holds images")
     numbers = pl.Series(rows) if len(rows) else pl.int_range(1, pl.len() + 1)
@@ -128,7 +130,7 @@ def check_cases(
     ages = "age must be in years, from 0 to 120, or empty where it is unknown"
     _refuse(frame, ~pl.col("age").is_between(0, 120), where, ages, "age")
     known = pl.col("diagnosis").is_null() | pl.col("diagnosis").is_in(list(diagnoses))
-    _refuse(frame, ~known, where, f"unknown diagnosis; known: {', '.join(diagnoses)}", "diagnosis")
+    _refuse(frame, ~known, where, f"unknown diagnosis; known: {listed(diagnoses)}", "diagnosis")
     for name in ("path", MASK):
         if frame.schema.get(name) == pl.String:
             problem = f"{name} leads outside the root folder; use a path below it"
@@ -136,6 +138,15 @@ def check_cases(
     _check_lesions(frame, where)
     if not leaks:
         _refuse_leaks(frame, where)
+
+
+def _check_types(frame: pl.DataFrame, where: str) -> None:
+    for name, dtype in COLUMNS.items():
+        if frame.schema[name] != dtype:
+            raise TableError(
+                f"{where}: expected the column {name} to hold {dtype}, got {frame.schema[name]}; "
+                f"import it again"
+            )
 
 
 def _refuse(frame: pl.DataFrame, bad: pl.Expr, where: str, problem: str, column: str = "") -> None:
@@ -154,7 +165,7 @@ def _check_lesions(frame: pl.DataFrame, where: str) -> None:
     two = _several(frame, "lesion_id", "diagnosis")
     if len(two):
         lesion, names = two.row(0)
-        raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {', '.join(names)}; give it one")
+        raise TableError(f"{where}: lesion {lesion!r} has the diagnoses {listed(names)}; give it one")
 
 
 def spread_groups(frame: pl.DataFrame) -> list[dict[str, Any]]:

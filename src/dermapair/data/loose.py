@@ -88,8 +88,9 @@ def _places(folder: Path, views: Sequence[View], view: str) -> dict[View, Path]:
 
 def looks_like_an_image(file: Path) -> bool:
     """Return whether the name's ending is that of pictures; a CSV beside subfolders is no matter."""
-    kind = Image.registered_extensions().get(file.suffix.lower())
-    return kind in Image.OPEN and not file.name.startswith(".")
+    ending = file.suffix.lower()
+    known = ending in (".dcm", ".dicom") or Image.registered_extensions().get(ending) in Image.OPEN
+    return known and not file.name.startswith(".")
 
 
 def _view(name: str) -> View:

@@ -50,7 +50,7 @@ def keys(path: Path) -> list[str]:
 def is_there(path: Path) -> bool:
     """Return whether a path leads to a file, or to a key of an HDF5 file."""
     place = inside(path)
-    return path.is_file() if place is None else place[1] in _opened(place[0])
+    return os.path.isfile(path) if place is None else place[1] in _opened(place[0])
 
 
 def read_bytes(path: Path, key: str, label: str) -> bytes:

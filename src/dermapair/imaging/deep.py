@@ -14,6 +14,7 @@ TOP_16_BIT, TOP_12_BIT = 65535, 4095
 """Largest values, which become 255."""
 
 _TAG_PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
+_ROWS = 64  # at a time: indices are eight times as large as samples
 _MODE_BY_CHANNELS = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 
@@ -29,7 +30,7 @@ def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile) -> Image.I
     twice: as it stands for the high bytes, with the byte order reversed for the low ones.
 
     Args:
-        image: opened, not yet decoded file.
+        image: opened, not yet decoded file; closed where both are needed.
         again: the same file opened a second time.
 
     Raises:
@@ -47,7 +48,13 @@ def read_deep(image: ImageFile.ImageFile, again: ImageFile.ImageFile) -> Image.I
     else:
         _set_rawmode(again, rawmode[:-1] + _opposite(rawmode[-1]))
         high, low = np.asarray(image), np.asarray(again)
-    return to_8_bit(high * np.uint16(256) + low, image, top=TOP_16_BIT)
+    image.close()  # gives up their pixels, not what is known of them
+    again.close()
+    values = high.astype(np.uint16)
+    values <<= 8
+    values |= low
+    del high, low
+    return to_8_bit(values, image, top=TOP_16_BIT)
 
 
 def _read_grey(image: ImageFile.ImageFile, top: int) -> Image.Image:
@@ -68,12 +75,17 @@ def to_8_bit(values: NDArray[np.uint16], source: Image.Image, *, top: int) -> Im
         top: largest value, which becomes 255.
     """
     values = values[..., None] if values.ndim == 2 else values
-    scaled = ((values.astype(np.uint32) * 255 + top // 2) // top).astype(np.uint8)
     info = dict(source.info)
     transparent = info.pop("transparency", None)
-    if transparent is not None:
-        opaque = np.any(values != np.asarray(transparent), axis=-1, keepdims=True)
-        scaled = np.concatenate([scaled, opaque * np.uint8(255)], axis=-1)
+    table = ((np.arange(top + 1, dtype=np.uint32) * 255 + top // 2) // top).astype(np.uint8)
+    height, width, channels = values.shape
+    scaled = np.empty((height, width, channels + (transparent is not None)), np.uint8)
+    for start in range(0, height, _ROWS):
+        block = values[start : start + _ROWS]
+        scaled[start : start + _ROWS, :, :channels] = table[block]
+        if transparent is not None:
+            opaque = np.any(block != np.asarray(transparent), axis=-1)
+            scaled[start : start + _ROWS, :, channels] = opaque * np.uint8(255)
     mode = "CMYK" if source.mode == "CMYK" else _MODE_BY_CHANNELS[scaled.shape[2]]
     result = Image.frombytes(mode, (scaled.shape[1], scaled.shape[0]), scaled.tobytes())
     result.info = info

@@ -8,6 +8,7 @@ Nothing here decodes a pixel; `read` does, `colour` converts.
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,8 @@ from PIL.PngImagePlugin import PngImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
-from dermapair.errors import ImageError
+from dermapair.errors import DermapairError, ImageError
+from dermapair.imaging.dicom import DicomImageFile
 
 _ACCEPTED: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"\xff\xd8\xff", JpegImageFile),
@@ -28,6 +30,7 @@ _ACCEPTED: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"II[*+]\0|MM\0[*+]", TiffImageFile),
     (rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0", BmpImageFile),  # a bare "BM" also begins many texts
     (rb"RIFF.{4}WEBP", WebPImageFile),
+    (rb".{128}DICM", DicomImageFile),  # last: its first 128 bytes may be those of a TIFF of the same picture
 )
 _FOREIGN = (
     (rb"GIF8[79]a", "a GIF picture"),
@@ -36,7 +39,6 @@ _FOREIGN = (
     (rb".{4}ftyp", "a film or another ISO media file"),
     (rb".{4}jP  \r\n|\xff\x4f\xff\x51", "a JPEG 2000 picture"),
     (rb"\xff\x0a|.{4}JXL \r\n", "a JPEG XL picture"),
-    (rb".{128}DICM", "a DICOM file"),
     (rb"8BPS", "a Photoshop file"),
     (rb"%PDF-", "a PDF document"),
     (rb"\0\0[\x01\x02]\0", "an icon"),
@@ -47,9 +49,12 @@ _FOREIGN = (
     (rb"[\t\n\r\x20-\x7e]+\Z", "a text file"),
 )
 _HEADER_BYTES = 512
-_WANTED = "expected a JPEG, PNG, TIFF, BMP or WebP picture"
+_WANTED = "expected a JPEG, PNG, TIFF, BMP, WebP or DICOM picture"
 _UPRIGHT_SWAPS_SIDES = (5, 6, 7, 8)
-_TAG_SUBFILE, _TAG_BITS, _TAG_PLANAR, _TAG_SAMPLE_FORMAT = 254, 258, 284, 339
+_TAG_SUBFILE, _TAG_BITS, _TAG_PLANAR, _TAG_SAMPLE_FORMAT, _TAG_COMPRESSION = 254, 258, 284, 339, 259
+_FAX = (2, 3, 4, 32771)
+_BMP_RLE = (1, 2)
+_MOST_PER_BYTE = 128  # pixels: two bytes of a run-length code are at most 255
 
 
 @contextmanager
@@ -61,7 +66,7 @@ def refusing(label: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImageError:
+    except DermapairError:
         raise
     except Exception as error:
         raise ImageError(label, _reason(error)) from error
@@ -92,14 +97,15 @@ def open_header(file: BinaryIO, label: str) -> ImageFile.ImageFile:
         label: name for messages.
 
     Raises:
-        ImageError: not a JPEG, PNG, TIFF, BMP or WebP picture, or its header is damaged.
+        ImageError: not a JPEG, PNG, TIFF, BMP, WebP or DICOM picture, or its header is damaged.
+        MissingExtraError: a DICOM file, and pydicom is not installed.
     """
     with refusing(label):
         header = file.read(_HEADER_BYTES)
         file.seek(0)
         for pattern, decoder in _ACCEPTED:
             if re.match(pattern, header, re.DOTALL):
-                return decoder(file)
+                return DicomImageFile(file, label) if decoder is DicomImageFile else decoder(file)
     raise ImageError(label, f"{_WANTED}, got {_foreign_name(header)}; convert it or leave it out")
 
 
@@ -117,7 +123,8 @@ def check_header(image: Image.Image, label: str, max_pixels: int) -> None:
     Raises:
         ImageError: more than `max_pixels` pixels; several frames or pages; a CMYK JPEG that does not say
             how its inks are stored; a TIFF of signed, float or over 16-bit samples, of 16-bit samples in
-            separate planes, or whose first page is only a preview (as in a camera's raw files).
+            separate planes, of a fax, or whose first page is only a preview (as in a camera's raw files);
+            a run-length coded BMP of far more pixels than its bytes can hold.
     """
     width, height = image.size
     if width * height > max_pixels:
@@ -134,14 +141,29 @@ def check_header(image: Image.Image, label: str, max_pixels: int) -> None:
             "expected a CMYK JPEG with Adobe's marker, got one without, whose inks may be inverted or not; "
             "save it as RGB",
         )
+    if isinstance(image, BmpImageFile) and image.info.get("compression") in _BMP_RLE:
+        _check_bmp_rle(image, label)
     if isinstance(image, TiffImageFile):
         _check_tiff(image, label)
+
+
+def _check_bmp_rle(image: BmpImageFile, label: str) -> None:
+    """Refuse a picture of far more pixels than its bytes can hold, which Pillow fills one by one."""
+    assert image.fp is not None
+    place = image.fp.tell()
+    size = image.fp.seek(0, io.SEEK_END)
+    image.fp.seek(place)
+    if image.width * image.height > _MOST_PER_BYTE * size:
+        got = f"{image.width} x {image.height} pixels in {size} bytes"
+        raise ImageError(label, f"expected a whole picture, got {got}; fetch it again")
 
 
 def _check_tiff(image: TiffImageFile, label: str) -> None:
     tags = image.tag_v2
     bits = max(_as_tuple(tags.get(_TAG_BITS, 1)))
     got = None
+    if tags.get(_TAG_COMPRESSION) in _FAX:  # its decoder fills what is damaged with white
+        raise ImageError(label, "expected a photograph, got a fax (CCITT compression); save it as PNG")
     if set(_as_tuple(tags.get(_TAG_SAMPLE_FORMAT, 1))) != {1}:
         got = "signed or floating-point samples, whose range it does not say"
     elif bits > 16:

@@ -1,10 +1,10 @@
 """The one reader of pictures: every command and the Python API get their pixels here.
 
 A picture comes out as C-contiguous, writable H x W x 3 uint8 RGB, upright, in sRGB, over white; or it is
-refused with an ImageError that names the file and the reason. Nothing of its metadata (EXIF, GPS) is
+refused with an ImageError that names the file and the reason. Nothing of its metadata (EXIF, GPS, patient) is
 returned. No setting of Pillow is changed, so threads and processes may read at the same time. Pillow's
-warnings about damaged metadata reach the caller. The types are in `formats`, what becomes of the pixels in
-`deep` and `colour`.
+warnings about damaged metadata reach the caller. The types are in `formats` and `dicom`, what becomes of the
+pixels in `deep` and `colour`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,10 @@ from PIL import Image, ImageFile, ImageOps
 from PIL.JpegImagePlugin import JpegImageFile
 
 from dermapair.errors import ImageError, UsageError
-from dermapair.imaging import colour, containers, deep, formats
+from dermapair.imaging import colour, containers, deep, formats, jpeg
 
 DEFAULT_MAX_PIXELS = 89_478_485
 """Largest width x height read by default: 268 MB as RGB. Pillow's own, which TIFF and WebP keep besides."""
-
-_END_OF_JPEG = b"\xff\xd9"
-_MID_GREY = (127, 128)
-_FILLER = bytes(range(1, 255))  # no 255, which would begin a marker
 
 
 def read_image(
@@ -40,7 +36,7 @@ def read_image(
     min_side: int | None = None,
     name: str | None = None,
 ) -> NDArray[np.uint8]:
-    """Read a JPEG, PNG, TIFF, BMP or WebP picture, whatever its name says it is.
+    """Read a JPEG, PNG, TIFF, BMP, WebP or DICOM picture, whatever its name says it is.
 
     Args:
         source: path, the file's bytes, or a binary file, which is read from where it stands to its end.
@@ -55,6 +51,7 @@ def read_image(
 
     Raises:
         ImageError: the file is missing, damaged, of another type, too large or holds several frames.
+        MissingExtraError: it is a DICOM file, and pydicom is not installed.
         UsageError: `min_side` is under 1.
     """
     if min_side is not None and min_side < 1:
@@ -170,34 +167,10 @@ def _decoded(image: ImageFile.ImageFile, file: BinaryIO, label: str, min_side: i
         file.seek(0)
         again = formats.open_header(io.BytesIO(file.read()), label)
         return deep.read_deep(image, again)
-    if min_side is not None:
-        image.draft(image.mode, (min_side, min_side))
+    if isinstance(image, JpegImageFile):
+        return jpeg.decode(image, file, label, min_side)
     image.load()
-    if isinstance(image, JpegImageFile) and not _is_whole(image, file, min_side):
-        raise ImageError(
-            label, "expected a whole picture, got one cut short and closed again; fetch it again"
-        )
     return image
-
-
-def _is_whole(image: JpegImageFile, file: BinaryIO, min_side: int | None) -> bool:
-    """Tell whether a decoded JPEG is whole, not cut short and closed again with an end marker.
-
-    The decoder fills what is missing with mid-grey and says nothing. So where the last pixel is mid-grey,
-    bytes are put before the end marker: a whole picture stays as it is, a cut one takes them for its rest.
-    Two things pass: the loss of the last block alone, and of the finer scans of a progressive JPEG.
-    """
-    corner = image.getpixel((image.width - 1, image.height - 1))
-    values = corner if isinstance(corner, tuple) else (corner,)
-    if any(value not in _MID_GREY for value in values):
-        return True
-    file.seek(0)
-    data = file.read()
-    end = data.rfind(_END_OF_JPEG)
-    probe = JpegImageFile(io.BytesIO(data[:end].rstrip(b"\xff") + _FILLER + data[end:]))
-    if min_side is not None:
-        probe.draft(probe.mode, (min_side, min_side))
-    return probe.tobytes() == image.tobytes()
 
 
 def _array(image: Image.Image, label: str) -> NDArray[np.uint8]:

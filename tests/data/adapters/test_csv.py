@@ -133,6 +133,8 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
     with pytest.raises(MissingFilesError, match=r"2 files.*\n  img/x.jpg\n  img/y.jpg") as caught:
         read(folder, "clinical,dermoscopic", "img/x.jpg,img/a.jpg", ",img/y.jpg")
     assert caught.value.paths == ("img/x.jpg", "img/y.jpg")
+    with pytest.raises(MissingFilesError, match="1 files"):
+        read(folder, "clinical", "x" * 5000)
 
 
 @pytest.mark.parametrize(
@@ -143,9 +145,22 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
         (b"", "expected a CSV table in UTF-8, but"),
         (b"clinical,site\nimg/a.jpg,\xe9paule\n", "expected a CSV table in UTF-8, but"),
         (b"clinical,site\nimg/a.jpg,arm,left\n", "expected a CSV table in UTF-8, but"),
-        (b"clinical,site, site\nimg/a.jpg,arm,left\n", "expected a CSV table in UTF-8, but"),
+        (b"clinical,site, site\nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
+        (b"clinical,site,site\nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
+        (b"clinical,site ,site \nimg/a.jpg,arm,left\n", "expected each column once, got 'site' twice"),
+        (b'"a\nb",c\n1,2\n', r"expected the columns view and path .* got 'a\\nb', c"),
     ],
-    ids=["columns", "rows", "empty", "latin-1", "ragged", "doubled column"],
+    ids=[
+        "columns",
+        "rows",
+        "empty",
+        "latin-1",
+        "ragged",
+        "doubled column",
+        "doubled exactly",
+        "doubled with spaces",
+        "line in a name",
+    ],
 )
 def test_a_file_that_is_no_case_table_is_refused(folder: Path, text: bytes, match: str) -> None:
     path = folder / "cases.csv"

@@ -118,10 +118,15 @@ def test_files_that_systems_leave_behind_are_passed_over(tmp_path: Path) -> None
     assert table.manifest["notes"] == []
 
 
+def test_dicom_files_are_images(tmp_path: Path) -> None:
+    table = read(tmp_path, "NV/a.jpg", "NV/b.dcm", view="dermoscopic")
+    assert table.frame["path"].to_list() == ["NV/a.jpg", "NV/b.dcm"]
+
+
 def test_files_that_are_no_images_are_named_and_kept_in_the_manifest(tmp_path: Path) -> None:
-    others = ["LICENSE", "NV/a.txt", "NV/b.dcm"]
+    others = ["LICENSE", "NV/a.txt", "NV/b.csv"]
     table = read(tmp_path / "set", "NV/a.jpg", *others, view="clinical")
-    assert table.manifest["notes"] == ["left out, as they are no images: 3 (LICENSE, NV/a.txt, NV/b.dcm)"]
+    assert table.manifest["notes"] == ["left out, as they are no images: 3 (LICENSE, NV/a.txt, NV/b.csv)"]
     assert read_cases(write_cases(table, tmp_path / "cases").folder or "").manifest["left_out"] == others
     many = read(tmp_path / "many", "NV/a.jpg", *(f"{i:02}.txt" for i in range(22)), view="clinical")
     assert many.manifest["notes"][0].endswith("18.txt, 19.txt and 2 more)")

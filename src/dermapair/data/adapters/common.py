@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 
-from dermapair.errors import MissingFilesError, TableError
+from dermapair.errors import MissingFilesError, TableError, listed
 from dermapair.imaging import containers
 
 UNKNOWN = ("", "NA", "unknown")
 """Cells that stand for an unknown value in anybody's table."""
 OFFICIAL_UNKNOWN = (*UNKNOWN, "NaN", "nan")
 """The same in the tables of published sets."""
+_POLARS_DOUBLE = re.compile(r"_duplicated_\d+\Z")
+"""What polars puts behind the name of a column that has come before."""
 
 
 def read_table(
@@ -34,20 +38,30 @@ def read_table(
         header: whether the first row holds the names of the columns.
 
     Raises:
-        TableError: the file is missing, is not a CSV in UTF-8, or lacks a required column.
+        TableError: the file is missing or not a CSV in UTF-8, a column is doubled, or a required one missing.
     """
     try:
-        frame = pl.read_csv(path, has_header=header, infer_schema=False, null_values=list(unknown))
-        frame = frame.rename({name: name.strip().lstrip("\ufeff") for name in frame.columns})
+        data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # polars leaves "" in a quoted name behind it
+        frame = pl.read_csv(data, has_header=header, infer_schema=False, null_values=list(unknown))
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
         raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
-    missing = [name for name in required if name not in frame.columns]
+    names = [_stripped(name) for name in frame.columns]
+    plain = [_stripped(_POLARS_DOUBLE.sub("", name)) for name in frame.columns]
+    doubled = [name for name in plain if plain.count(name) > 1 and name in names]
+    if doubled:
+        raise TableError(f"{path}: expected each column once, got {doubled[0]!r} twice; rename or remove one")
+    frame.columns = names
+    missing = [name for name in required if name not in names]
     if missing:
-        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {', '.join(frame.columns)}")
+        raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {listed(names)}")
     return frame
+
+
+def _stripped(name: str) -> str:
+    return name.strip().lstrip("\ufeff")
 
 
 def one_hot_label(
@@ -144,7 +158,7 @@ def require_files(root: Path, paths: Iterable[str]) -> None:
     unseen = named.filter(~named.is_in(there.implode()))
     missing = [path for path in unseen if not containers.is_there(root / path)]
     if missing:
-        listing = "".join(f"\n  {path}" for path in missing)
+        listing = "".join(f"\n  {listed([path])}" for path in missing)
         raise MissingFilesError(
             f"{root}: {len(missing)} files that the tables name are missing, so nothing was imported; "
             f"fetch them or remove their rows:{listing}",
@@ -156,9 +170,9 @@ def _files_in(root: Path, folder: str) -> list[str]:
     """Return the paths of the files in a folder; to list it once is faster than to ask for each."""
     place = root / folder
     before = f"{folder}/" if folder else ""
-    if place.is_file() and place.suffix.lower() in containers.ENDINGS:
+    if os.path.isfile(place) and place.suffix.lower() in containers.ENDINGS:
         return [before + key for key in containers.keys(place)]
-    if not place.is_dir():
+    if not os.path.isdir(place):  # not Path.is_dir, which raises where a name is too long to be one
         return []
     with os.scandir(place) as entries:
         return [before + entry.name for entry in entries if entry.is_file()]

@@ -15,7 +15,7 @@ import polars as pl
 
 from dermapair.data.adapters.common import UNKNOWN, numbers, read_table, require_files
 from dermapair.data.cases import COLUMNS, CaseTable, case_frame, check_cases
-from dermapair.errors import TableError
+from dermapair.errors import TableError, listed
 from dermapair.types import VIEWS
 
 
@@ -28,7 +28,7 @@ def read(path: Path) -> CaseTable:
     if not per_image and not set(VIEWS) & set(table.columns):
         raise TableError(
             f"{path}: expected the columns view and path (a row per image), or clinical and dermoscopic "
-            f"(a row per lesion), got {', '.join(table.columns)}"
+            f"(a row per lesion), got {listed(table.columns)}"
         )
     _refuse_nan(table, path)
     if "age" in table.columns:

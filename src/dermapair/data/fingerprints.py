@@ -80,10 +80,11 @@ def _fingerprint(
     height, width = image.shape[:2]
     digest = hashlib.blake2b(image.data, digest_size=16, person=f"{width}x{height}".encode()).digest()
     colour = cv2.resize(image, (COLOUR_SIDE, COLOUR_SIDE), interpolation=cv2.INTER_AREA)
-    return _grey(image), np.asarray(colour, dtype=np.uint8), (width, height), digest
+    return grey_thumbnail(image), np.asarray(colour, dtype=np.uint8), (width, height), digest
 
 
-def _grey(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def grey_thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the (SIDE, SIDE) grey thumbnail of an H x W x 3 uint8 RGB image."""
     grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
@@ -93,7 +94,7 @@ def thumbnails(table: CaseTable) -> NDArray[np.uint8]:
 
     def one(path: Path) -> NDArray[np.uint8]:
         try:
-            return _grey(read_image(path, min_side=2 * SIDE))
+            return grey_thumbnail(read_image(path, min_side=2 * SIDE))
         except ImageError:
             return np.zeros((SIDE, SIDE), dtype=np.uint8)
 

@@ -68,6 +68,23 @@ def test_the_same_picture_in_two_folders_is_a_leak(tmp_path: Path) -> None:
     assert content["leaks"] == 1
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "differ"),
+    [
+        ("nevus", "melanoma", True),
+        ("nevus", "nevus", False),
+        ("benign_keratosis", "seborrheic_keratosis", False),
+        (None, "melanoma", False),
+    ],
+)
+def test_diagnoses_of_two_folders_are_compared_in_common_terms(
+    one: str | None, other: str, differ: bool, tmp_path: Path
+) -> None:
+    first = folder(tmp_path / "1", {"a": 1}, a={"diagnosis": "NV", "diagnosis_common": one})
+    second = folder(tmp_path / "2", {"b": 1}, b={"diagnosis": "MEL", "diagnosis_common": other})
+    assert audit([first, second])["pairs"][0]["diagnoses_differ"] is differ
+
+
 def test_lesions_and_patients_in_two_splits_are_listed_and_not_refused(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "a": {"lesion_id": "L", "split": "train"}, "b": {"lesion_id": "L", "split": "val"},

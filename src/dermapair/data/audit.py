@@ -17,6 +17,7 @@ from dermapair.data.duplicates import Pairs, similar_pictures
 from dermapair.data.fingerprints import Fingerprints, fingerprints
 from dermapair.data.masks import mask_problem
 from dermapair.data.views import swapped_views
+from dermapair.data.vocabulary import overlapping
 
 SCHEMA_VERSION = 1
 SMALL_PX = 64
@@ -78,8 +79,14 @@ def _name(table: CaseTable) -> str:
 
 def _joined(tables: Sequence[CaseTable]) -> pl.DataFrame:
     """Return the rows of all folders, with `folder`."""
-    parts = [t.frame.select(*COLUMNS).with_columns(folder=pl.lit(_name(t))) for t in tables]
-    return pl.concat(parts)
+    kept = [*COLUMNS, "diagnosis_common"]
+    parts = [
+        t.frame.select(pl.col(name) for name in kept if name in t.frame.columns).with_columns(
+            folder=pl.lit(_name(t))
+        )
+        for t in tables
+    ]
+    return pl.concat([pl.DataFrame(schema={"diagnosis_common": pl.String}), *parts], how="diagonal")
 
 
 def _all_prints(tables: Sequence[CaseTable], progress: Progress) -> Fingerprints:
@@ -101,12 +108,13 @@ def _all_prints(tables: Sequence[CaseTable], progress: Progress) -> Fingerprints
 
 def _pairs(frame: pl.DataFrame, prints: Fingerprints, pairs: Pairs) -> list[dict[str, Any]]:
     """Return what is known of each pair, leaks first, then by likeness."""
-    named = ("folder", "image_id", "lesion_id", "patient_id", "view", "split", "diagnosis", "path")
+    named = ["folder", "image_id", "lesion_id", "patient_id", "view", "split", "diagnosis", "path"]
+    named += ["diagnosis_common"]
     rows = frame.select(named).to_dicts()
     result = []
     for (i, j), score, turn in zip(pairs.rows.tolist(), pairs.scores.tolist(), pairs.turns, strict=True):
         one, other = rows[i], rows[j]
-        folders, known = one["folder"] != other["folder"], one["diagnosis"] and other["diagnosis"]
+        folders = one["folder"] != other["folder"]
         exact = prints.digests[i] == prints.digests[j]
         result.append(
             {
@@ -118,11 +126,18 @@ def _pairs(frame: pl.DataFrame, prints: Fingerprints, pairs: Pairs) -> list[dict
                 "across_folders": folders,
                 "across_splits": one["split"] != other["split"] and not folders,
                 "same_lesion": one["lesion_id"] == other["lesion_id"] and not folders,
-                "diagnoses_differ": bool(known) and one["diagnosis"] != other["diagnosis"] and not folders,
+                "diagnoses_differ": _differ(one, other, common=folders),
                 "leak": folders or one["split"] != other["split"],
             }
         )
     return sorted(result, key=lambda pair: (not pair["leak"], -pair["score"]))
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any], *, common: bool) -> bool:
+    """Return whether two images have diagnoses that cannot both be true, of two sets by common terms."""
+    column = "diagnosis_common" if common else "diagnosis"
+    terms = {one[column], other[column]}
+    return None not in terms and len(terms) == 2 and not (common and overlapping(terms))
 
 
 def _images(frame: pl.DataFrame, which: Sequence[bool], **more: Sequence[Any]) -> list[dict[str, Any]]:

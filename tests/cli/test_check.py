@@ -31,6 +31,7 @@ def test_a_clean_folder_is_exit_code_0(
     assert "swapped views: not tested" in captured.err
     page = (cases / "check" / "check.html").read_text()
     assert "No leak found" in page
+    assert "Nothing else was found." in page
     assert "data:image" not in page
 
 
@@ -64,3 +65,23 @@ def test_folders_are_compared_with_each_other(
     capsys.readouterr()
     assert command("data", "check", one, one) == 2
     assert "got one of them twice" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_read_are_no_clean_bill(
+    tmp_path: Path, command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cases = case_folder(tmp_path, {"a": 1, "b": 2}, {"b": "test"})
+    (tmp_path / "images" / "a.png").unlink()
+    assert command("data", "check", cases) == 0
+    page = (cases / "check" / "check.html").read_text()
+    assert "1 unreadable image" in page
+    assert "1 could be read and were compared" in page
+    capsys.readouterr()
+    assert command("data", "split", cases, "--val", "0.5", "--test", "0") == 0
+    assert "1 images cannot be read, so compared with none" in capsys.readouterr().err
+    (tmp_path / "images" / "b.png").unlink()
+    assert command("data", "check", cases) == 1
+    assert "none of the 2 images can be read" in capsys.readouterr().err
+    assert "No image could be read" in (cases / "check" / "check.html").read_text()
+    assert command("data", "split", cases) == 1
+    assert "none of its 2 images can be read" in capsys.readouterr().err

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.tables import DIAGNOSES, row, table
 from dermapair.data.adapters import import_cases
 from dermapair.data.cases import CaseTable, read_cases, write_cases
-from dermapair.data.split import Fold, group_rows, split_cases, split_counts
+from dermapair.data.split import Fold, group_rows, missing_diagnoses, split_cases, split_counts
 from dermapair.errors import UsageError
 
 
@@ -245,3 +245,10 @@ def test_folds_are_refused_where_official_splits_would_stand_or_groups_are_too_f
     )
     with pytest.raises(UsageError, match="10 groups are too few"):
         split_cases(lesions(10), val=0.2, test=0, seed=0, fold=Fold(0, 20))
+
+
+def test_diagnoses_that_a_split_lacks_are_named() -> None:
+    rows = [row("a", split="train"), row("b", split="test"), row("c", split="train", diagnosis="MEL")]
+    cases = table([*rows, row("d", split="val", diagnosis=None), row("e", diagnosis="DF")])
+    assert missing_diagnoses(cases) == {"test": ["MEL"]}
+    assert missing_diagnoses(table(rows[:2])) == {}

@@ -47,6 +47,11 @@ def check(
         say(f"{name.replace('_', ' ')}: {'not tested' if value is None else value}")
     say(f"page: {page}")
     finish(summary | {"page": str(page), "check": str(page.with_suffix(".json"))}, as_json=as_json)
+    if len(content["unreadable"]) == content["images"]:
+        raise DermapairError(
+            f"none of the {content['images']} images can be read, so nothing was compared; {page} has the "
+            f"reasons"
+        )
     if content["leaks"]:
         raise DermapairError(
             f"{content['leaks']} leaks found: the same picture, lesion or patient in two splits or folders; "

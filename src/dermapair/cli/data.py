@@ -126,13 +126,13 @@ def split(
     """Split by patient, else lesion, near duplicates kept together, stratified by diagnosis."""
     from dermapair.data.cases import read_cases, write_cases
     from dermapair.data.duplicates import near_duplicates
-    from dermapair.data.split import Fold, split_cases, split_counts
+    from dermapair.data.split import Fold, missing_diagnoses, split_cases, split_counts
     from dermapair.errors import UsageError
 
     if (fold and not folds) or (folds and test is not None):
         raise UsageError("--folds takes the place of --test, and --fold says which; give one or the other")
     table = read_cases(cases)
-    pairs = near_duplicates(table) if duplicates else None
+    pairs, unreadable = near_duplicates(table) if duplicates else (None, [])
     table = write_cases(
         split_cases(
             table,
@@ -147,11 +147,17 @@ def split(
     )
     counts = split_counts(table)
     for row in counts:
-        say(f"{row['split'] or 'no split'}: {row['lesions']} lesions, {row['images']} images")
+        share = row["lesions"] / table.frame["lesion_id"].n_unique()
+        say(f"{row['split'] or 'no split'}: {row['lesions']} lesions ({share:.0%}), {row['images']} images")
+    for name, lacks in missing_diagnoses(table).items():
+        say(f"no lesion in {name} of {', '.join(lacks)}")
     n_pairs = len(pairs or ())
     found = f"{n_pairs} pairs of near duplicates kept together"
     say(found if duplicates else "near duplicates were not looked for")
-    finish({"cases": str(cases), "splits": counts, "near_duplicates": n_pairs}, as_json=as_json)
+    if unreadable:
+        say(f"{len(unreadable)} images cannot be read, so compared with none; see `dermapair data check`")
+    summary = {"cases": str(cases), "splits": counts, "near_duplicates": n_pairs}
+    finish(summary | {"unreadable": len(unreadable)}, as_json=as_json)
 
 
 @app.command()

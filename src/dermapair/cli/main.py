@@ -27,7 +27,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Train, explain, compare and serve classifiers of skin lesions from a clinical photograph and a "
+    help="Train, explain and measure classifiers of skin lesions from a clinical photograph and a "
     "dermoscopic image. Research use only.",
 )
 app.command()(demo.demo)

@@ -17,7 +17,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -27,6 +27,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from dermapair.data.cases import CaseTable
 from dermapair.data.fingerprints import SIDE, thumbnails
+from dermapair.errors import DermapairError
 
 MAGNITUDES = 8
 """Frequencies of each direction in step 1."""
@@ -74,12 +75,32 @@ class Pairs:
         return len(self.rows)
 
 
-def near_duplicates(table: CaseTable) -> list[tuple[int, int]]:
-    """Return pairs of rows (i < j) that show the same picture.
+class NearDuplicates(NamedTuple):
+    """What a table holds twice.
 
-    Images that cannot be read, or are of one colour, are in no pair; `data check` lists them.
+    Attributes:
+        pairs: rows (i < j) that show the same picture.
+        unreadable: rows of images that cannot be read, and so are in no pair.
     """
-    return [(i, j) for i, j in similar_pictures(thumbnails(table)).rows.tolist()]
+
+    pairs: list[tuple[int, int]]
+    unreadable: list[int]
+
+
+def near_duplicates(table: CaseTable) -> NearDuplicates:
+    """Return the pairs of rows that show the same picture; images of one colour are in none.
+
+    Raises:
+        DermapairError: no image can be read.
+    """
+    grey, unreadable = thumbnails(table)
+    if len(unreadable) == len(grey):
+        raise DermapairError(
+            f"{table.folder or table.root}: none of its {len(grey)} images can be read, so near duplicates "
+            f"cannot be found; check that they still lie in {table.root}"
+        )
+    pairs = [(i, j) for i, j in similar_pictures(grey).rows.tolist()]
+    return NearDuplicates(pairs, unreadable)
 
 
 def similar_pictures(grey: NDArray[np.uint8]) -> Pairs:

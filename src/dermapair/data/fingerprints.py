@@ -89,15 +89,24 @@ def grey_thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
-def thumbnails(table: CaseTable) -> NDArray[np.uint8]:
-    """Return (N, SIDE, SIDE) grey thumbnails, read as fast as can be; 0 where an image cannot be read."""
+def thumbnails(table: CaseTable) -> tuple[NDArray[np.uint8], list[int]]:
+    """Return (N, SIDE, SIDE) grey thumbnails, read as fast as can be, and the rows that cannot be read.
 
-    def one(path: Path) -> NDArray[np.uint8]:
+    The thumbnails of those are 0.
+    """
+
+    def one(path: Path) -> NDArray[np.uint8] | None:
         try:
             return grey_thumbnail(read_image(path, min_side=2 * SIDE))
         except ImageError:
-            return np.zeros((SIDE, SIDE), dtype=np.uint8)
+            return None
 
+    grey = np.zeros((len(table.frame), SIDE, SIDE), dtype=np.uint8)
+    unreadable = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        paths = [table.path(row) for row in range(len(table.frame))]
-        return np.stack(list(pool.map(one, paths)))
+        for row, found in enumerate(pool.map(one, map(table.path, range(len(grey))))):
+            if found is None:
+                unreadable.append(row)
+            else:
+                grey[row] = found
+    return grey, unreadable

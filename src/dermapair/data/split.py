@@ -99,6 +99,15 @@ def split_counts(table: CaseTable) -> list[dict[str, Any]]:
     return grouped.sort("split").to_dicts()
 
 
+def missing_diagnoses(table: CaseTable) -> dict[str, list[str]]:
+    """Return for each split with known diagnoses those that it lacks and another split has."""
+    known = table.frame.drop_nulls(["split", "diagnosis"])
+    there = known.group_by("split").agg(pl.col("diagnosis").unique()).sort("split")
+    everywhere = set(known["diagnosis"])
+    lacking = {name: sorted(everywhere - set(has)) for name, has in there.iter_rows()}
+    return {name: lacks for name, lacks in lacking.items() if lacks}
+
+
 def group_rows(frame: pl.DataFrame, duplicates: Sequence[tuple[int, int]] = ()) -> NDArray[np.int64]:
     """Return a number for each row, equal for rows that must not be parted.
 

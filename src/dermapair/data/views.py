@@ -22,8 +22,8 @@ from dermapair.data.fingerprints import COLOUR_SIDE, SIDE, Fingerprints
 LEAST = 50
 """Images of each view that it takes to learn the difference."""
 FOLDS = 5
-SURE = 4.0
-"""Least sum, over the images of a lesion, of the log odds that its label is wrong: 55 to 1."""
+SURE = 3.0
+"""Least sum, over the images of a lesion, of the log odds that its label is wrong: 20 to 1."""
 
 
 def swapped_views(

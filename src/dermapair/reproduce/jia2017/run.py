@@ -102,7 +102,7 @@ class Trainer:
         frame = table.frame if split is None else table.frame.filter(pl.col("split") == split)
         frame = frame.with_columns(split=pl.lit(None, dtype=pl.String))
         part = write_cases(replace(table, frame=frame, folder=None), self.out / "folds" / prefix)
-        pairs = near_duplicates(part)
+        pairs = near_duplicates(part).pairs
         tables = [
             split_cases(part, val=VAL, test=0.0, seed=0, force=True, duplicates=pairs, fold=Fold(k, FOLDS))
             for k in range(FOLDS)

@@ -43,7 +43,7 @@ def test_a_leak_is_exit_code_1_and_the_page_shows_the_pair(
     assert command("data", "check", cases, "--out", out, "--json") == 1
     captured = capsys.readouterr()
     assert json.loads(captured.out)["exact_duplicates"] == 1
-    assert captured.err.splitlines()[-1].startswith("error: 1 leaks found")
+    assert captured.err.splitlines()[-1].startswith("error: found the same picture")
     content = json.loads((out / "check.json").read_text())
     assert [content["pairs"][0][side]["image_id"] for side in ("one", "other")] == ["a", "c"]
     page = (out / "check.html").read_text()

@@ -85,6 +85,23 @@ def test_diagnoses_of_two_folders_are_compared_in_common_terms(
     assert audit([first, second])["pairs"][0]["diagnoses_differ"] is differ
 
 
+def test_of_equal_pictures_none_hides_what_another_says(tmp_path: Path) -> None:
+    one = folder(tmp_path / "one", {"a": 1}, a={"diagnosis": None})
+    values: dict[str, Any] = {
+        "b": {"split": "train", "diagnosis": "MEL"}, "c": {"split": "test", "diagnosis": "NV"},
+        "d": {"split": "train", "diagnosis": "MEL"}, "e": {"diagnosis": "NV"},
+    }  # fmt: skip
+    other = folder(tmp_path / "other", dict.fromkeys(values, 1), **values)
+    for tables in ([other], [one, other]):
+        pairs = [pair for pair in audit(tables)["pairs"] if not pair["across_folders"]]
+        named = {(p["one"]["image_id"], p["other"]["image_id"]): p for p in pairs}
+        assert named["b", "c"]["across_splits"]
+        assert named["b", "c"]["diagnoses_differ"]
+        assert named["b", "e"]["diagnoses_differ"]
+        assert not named["b", "e"]["leak"]  # e is in no split yet
+        assert sum(p["leak"] for p in pairs) == sum("c" in ids and "e" not in ids for ids in named)
+
+
 def test_lesions_and_patients_in_two_splits_are_listed_and_not_refused(tmp_path: Path) -> None:
     values: dict[str, Any] = {
         "a": {"lesion_id": "L", "split": "train"}, "b": {"lesion_id": "L", "split": "val"},

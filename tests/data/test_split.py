@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from data.tables import DIAGNOSES, row, table
 from dermapair.data.adapters import import_cases
 from dermapair.data.cases import CaseTable, read_cases, write_cases
-from dermapair.data.split import Fold, group_rows, missing_diagnoses, split_cases, split_counts
+from dermapair.data.split import Fold, group_rows, largest_group, missing_diagnoses, split_cases, split_counts
 from dermapair.errors import UsageError
 
 
@@ -252,3 +252,8 @@ def test_diagnoses_that_a_split_lacks_are_named() -> None:
     cases = table([*rows, row("d", split="val", diagnosis=None), row("e", diagnosis="DF")])
     assert missing_diagnoses(cases) == {"test": ["MEL"]}
     assert missing_diagnoses(table(rows[:2])) == {}
+
+
+def test_the_largest_group_is_linked_through_others() -> None:
+    assert largest_group([(0, 1), (3, 4), (1, 2)], 6) == 3
+    assert largest_group([], 6) == 1

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from dermapair.data.adapters import import_cases
 from dermapair.data.cases import CaseTable
@@ -50,6 +51,13 @@ def test_too_few_images_of_a_view_are_said_to_be_too_few(rng: np.random.Generato
         prints.grey, prints.colour, prints.sizes, prints.digests, ("damaged", *prints.errors[1:])
     )
     assert swapped_views(views, lesions, unread) is None
+
+
+@pytest.mark.parametrize("clinical_lesions", [1, 4, 49])
+def test_many_images_of_few_lesions_are_too_few(clinical_lesions: int, rng: np.random.Generator) -> None:
+    views, _, prints = lesions_with(set(), 60, rng)
+    lesions = [f"l{i % clinical_lesions if view == 'clinical' else i}" for i, view in enumerate(views)]
+    assert swapped_views(views, pl.Series(lesions), prints) is None
 
 
 def test_features_do_not_change_when_an_image_is_mirrored(rng: np.random.Generator) -> None:

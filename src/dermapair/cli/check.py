@@ -9,6 +9,9 @@ import typer
 
 from dermapair.cli.common import Json, finish, progress, say
 
+NAMED = 20
+"""Unreadable images that the command names; check.json has all."""
+
 
 def check(
     cases: Annotated[
@@ -43,6 +46,8 @@ def check(
         "swapped_views": None if swapped is None else len(swapped),
         "leaks": content["leaks"],
     }
+    for image in content["unreadable"][:NAMED]:
+        say(f"cannot read {image['image_id']} ({image['path']}): {image['reason']}")
     for name, value in summary.items():
         say(f"{name.replace('_', ' ')}: {'not tested' if value is None else value}")
     say(f"page: {page}")
@@ -54,6 +59,7 @@ def check(
         )
     if content["leaks"]:
         raise DermapairError(
-            f"{content['leaks']} leaks found: the same picture, lesion or patient in two splits or folders; "
-            f"look at {page}, and split again with `dermapair data split` or leave one of the two out"
+            f"found the same picture, lesion or patient in two splits or folders, {content['leaks']} times; "
+            f"look at {page}, then leave one of each two out, or split again with `dermapair data split` "
+            f"(--force gives official splits up, and with them the comparison with others)"
         )

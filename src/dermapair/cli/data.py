@@ -126,7 +126,7 @@ def split(
     """Split by patient, else lesion, near duplicates kept together, stratified by diagnosis."""
     from dermapair.data.cases import read_cases, write_cases
     from dermapair.data.duplicates import near_duplicates
-    from dermapair.data.split import Fold, missing_diagnoses, split_cases, split_counts
+    from dermapair.data.split import Fold, largest_group, missing_diagnoses, split_cases, split_counts
     from dermapair.errors import UsageError
 
     if (fold and not folds) or (folds and test is not None):
@@ -154,6 +154,11 @@ def split(
     n_pairs = len(pairs or ())
     found = f"{n_pairs} pairs of near duplicates kept together"
     say(found if duplicates else "near duplicates were not looked for")
+    largest = largest_group(pairs or (), len(table.frame))
+    if largest > 2:
+        say(
+            f"the largest group of linked images has {largest}; if these are different lesions, see docs/data.md"
+        )
     if unreadable:
         say(f"{len(unreadable)} images cannot be read, so compared with none; see `dermapair data check`")
     summary = {"cases": str(cases), "splits": counts, "near_duplicates": n_pairs}

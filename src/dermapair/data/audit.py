@@ -5,7 +5,11 @@ Letters: N images of all folders, in order.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +19,7 @@ import polars as pl
 from dermapair.data.cases import COLUMNS, CaseTable, spread_groups
 from dermapair.data.duplicates import Pairs, similar_pictures
 from dermapair.data.fingerprints import Fingerprints, fingerprints
-from dermapair.data.masks import mask_problem
+from dermapair.data.masks import has_mask, mask_problem
 from dermapair.data.views import swapped_views
 from dermapair.data.vocabulary import overlapping
 
@@ -97,6 +101,8 @@ def _all_prints(tables: Sequence[CaseTable], progress: Progress) -> Fingerprints
         return fingerprints(tables[number], progress=lambda n, _: progress(before + n, sum(sizes)))
 
     parts = [part_of(number) for number in range(len(tables))]
+    if len(parts) == 1:
+        return parts[0]
     return Fingerprints(
         np.concatenate([part.grey for part in parts]),
         np.concatenate([part.colour for part in parts]),
@@ -110,27 +116,53 @@ def _pairs(frame: pl.DataFrame, prints: Fingerprints, pairs: Pairs) -> list[dict
     """Return what is known of each pair, leaks first, then by likeness."""
     named = ["folder", "image_id", "lesion_id", "patient_id", "view", "split", "diagnosis", "path"]
     named += ["diagnosis_common"]
-    rows = frame.select(named).to_dicts()
+    used = np.unique(pairs.rows)
+    rows = dict(zip(used.tolist(), frame.select(named)[used].to_dicts(), strict=True))
     result = []
-    for (i, j), score, turn in zip(pairs.rows.tolist(), pairs.scores.tolist(), pairs.turns, strict=True):
+    for i, j, score, turn in _with_equals(rows, pairs):
         one, other = rows[i], rows[j]
         folders = one["folder"] != other["folder"]
-        exact = prints.digests[i] == prints.digests[j]
+        splits = one["split"] != other["split"] and None not in (one["split"], other["split"])
         result.append(
             {
                 "one": one,
                 "other": other,
-                "kind": "exact" if exact else "near",
+                "kind": "exact" if prints.digests[i] == prints.digests[j] else "near",
                 "score": round(score, 4),
                 "other_is": TURNS[turn],
                 "across_folders": folders,
-                "across_splits": one["split"] != other["split"] and not folders,
+                "across_splits": splits and not folders,
                 "same_lesion": one["lesion_id"] == other["lesion_id"] and not folders,
                 "diagnoses_differ": _differ(one, other, common=folders),
-                "leak": folders or one["split"] != other["split"],
+                "leak": folders or splits,
             }
         )
     return sorted(result, key=lambda pair: (not pair["leak"], -pair["score"]))
+
+
+def _with_equals(rows: dict[int, dict[str, Any]], pairs: Pairs) -> list[tuple[int, int, float, int]]:
+    """Return (i, j, score, turn) of pairs, of which also those that the first of equal images stands for.
+
+    Of equal images in one folder and split, with one diagnosis, one still stands for all: others would say
+    the same.
+    """
+    stand: dict[int, dict[tuple[Any, ...], int]] = {}
+
+    def kind(row: int) -> tuple[Any, ...]:
+        return tuple(rows[row][name] for name in ("folder", "split", "diagnosis", "diagnosis_common"))
+
+    for i, j in pairs.rows[pairs.equal].tolist():
+        stand.setdefault(i, {kind(i): i}).setdefault(kind(j), j)
+    found: dict[tuple[int, int], tuple[float, int]] = {}
+    for (i, j), score, equal, turn in zip(
+        pairs.rows.tolist(), pairs.scores.tolist(), pairs.equal, pairs.turns.tolist(), strict=True
+    ):
+        of_i = stand.get(i, {kind(i): i}).values()
+        of_j = (j,) if equal else stand.get(j, {kind(j): j}).values()
+        for a, b in product(of_i, of_j):
+            if a != b and (a == i or not equal or kind(a) != kind(b)):
+                found.setdefault((min(a, b), max(a, b)), (score, turn))
+    return [(a, b, score, turn) for (a, b), (score, turn) in sorted(found.items())]
 
 
 def _differ(one: dict[str, Any], other: dict[str, Any], *, common: bool) -> bool:
@@ -165,8 +197,10 @@ def _masks(tables: Sequence[CaseTable]) -> list[dict[str, Any]]:
     """Return the lesion masks that are missing, damaged, empty or of another size than their image."""
     found = []
     for table in tables:
-        for row in range(len(table.frame)):
-            reason = mask_problem(table, row)
+        rows = [row for row in range(len(table.frame)) if has_mask(table, row)]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            reasons = list(pool.map(partial(mask_problem, table), rows))
+        for row, reason in zip(rows, reasons, strict=True):
             if reason:
                 image = table.frame.select("image_id", "path").row(row, named=True)
                 found.append({"folder": _name(table)} | image | {"reason": reason})

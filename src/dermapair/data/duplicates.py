@@ -13,6 +13,7 @@ shifts, stretches and cuts at the border. Three steps on grey thumbnails, each o
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -64,11 +65,13 @@ class Pairs:
     Attributes:
         rows: (M, 2) rows i < j, ascending.
         scores: (M,) correlation of the details after registration, 1 where the thumbnails are equal.
+        equal: (M,) whether the thumbnails are equal.
         turns: (M,) which of the eight orientations of image j looks like image i, see `turned`.
     """
 
     rows: Index
     scores: Float
+    equal: NDArray[np.bool_]
     turns: Index
 
     def __len__(self) -> int:
@@ -107,8 +110,7 @@ def similar_pictures(grey: NDArray[np.uint8]) -> Pairs:
     """Return the pairs of thumbnails that show the same picture.
 
     Of n equal thumbnails the first makes n - 1 pairs, and the first alone is compared with others. An image
-    with more than `NEIGHBOURS` near duplicates may be paired with some of them only; through the others it
-    is still linked with all.
+    with more than `NEIGHBOURS` near duplicates may be paired with its nearest only.
 
     Args:
         grey: (N, SIDE, SIDE) grey values; one of a single value is in no pair.
@@ -128,16 +130,19 @@ def similar_pictures(grey: NDArray[np.uint8]) -> Pairs:
     found = np.concatenate([firsts[rows[same]], copies]).reshape(-1, 2)
     scores = np.concatenate([scores[same], np.ones(len(copies), dtype=np.float32)])
     turns = np.concatenate([turns[same], np.zeros(len(copies), dtype=np.int64)])
+    equal = np.arange(len(found)) >= same.sum()
     order = np.lexsort((found[:, 1], found[:, 0]))
-    return Pairs(found[order], scores[order], turns[order])
+    return Pairs(found[order], scores[order], equal[order], turns[order])
 
 
 def _equal(flat: NDArray[np.uint8]) -> tuple[Index, Index]:
     """Return the first row of each kind, and (first, other) pairs of equal rows."""
-    _, first, kind = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    of = first[kind.ravel()]
-    others = np.flatnonzero(of != np.arange(len(flat)))
-    return np.sort(first), np.stack([of[others], others], axis=1)
+    seen: dict[bytes, int] = {}
+    of = [
+        seen.setdefault(hashlib.blake2b(row.data, digest_size=16).digest(), i) for i, row in enumerate(flat)
+    ]
+    pairs = [(first, row) for row, first in enumerate(of) if first != row]
+    return np.array(list(seen.values()), dtype=np.int64), np.array(pairs, dtype=np.int64).reshape(-1, 2)
 
 
 def spectrum(grey: NDArray[np.uint8]) -> Float:
@@ -250,9 +255,14 @@ def _halved(picture: Float) -> Float:
 
 def _in_threads(score: Callable[[int, int, int], float], rows: Index, turns: Index) -> Float:
     """Return (M,) the score of each pair."""
+    jobs = np.concatenate([rows, turns[:, None]], axis=1)
+    parts = np.array_split(jobs, 1 + len(jobs) // 256)
+
+    def scores(part: Index) -> list[float]:
+        return [score(*job) for job in part.tolist()]
+
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(score, rows[:, 0].tolist(), rows[:, 1].tolist(), turns.tolist(), chunksize=64)
-        return np.fromiter(found, dtype=np.float32, count=len(rows))
+        return np.array([one for part in pool.map(scores, parts) for one in part], dtype=np.float32)
 
 
 def _registered(

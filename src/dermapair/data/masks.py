@@ -19,10 +19,9 @@ def has_mask(table: CaseTable, row: int) -> bool:
 
 
 def mask_problem(table: CaseTable, row: int) -> str | None:
-    """Return why the lesion mask of an image cannot be used; None where it can, or there is none."""
+    """Return why the lesion mask of an image cannot be used; None where it can."""
     try:
-        if has_mask(table, row):
-            read_mask(table, row)
+        read_mask(table, row)
     except ImageError as error:
         return str(error)
     return None

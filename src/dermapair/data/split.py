@@ -119,10 +119,19 @@ def group_rows(frame: pl.DataFrame, duplicates: Sequence[tuple[int, int]] = ()) 
     for column in ("lesion_id", "patient_id"):
         known = numbered.filter(pl.col(column).is_not_null())
         links.append(known.select("row", pl.col("row").min().over(column).alias("first")).to_numpy())
-    pairs = np.concatenate(links)
-    graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(frame),) * 2)
+    return _linked(np.concatenate(links), len(frame))
+
+
+def _linked(pairs: NDArray[np.int64], n: int) -> NDArray[np.int64]:
+    """Return a number for each of n rows, equal for those that pairs link, also through others."""
+    graph = coo_array((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(n, n))
     labels: NDArray[np.int64] = connected_components(graph, directed=False)[1].astype(np.int64)
     return labels
+
+
+def largest_group(duplicates: Sequence[tuple[int, int]], n: int) -> int:
+    """Return how many of n rows the largest group has that pairs link."""
+    return int(np.bincount(_linked(np.array(duplicates, dtype=np.int64).reshape(-1, 2), n)).max())
 
 
 def _fixed_by_group(groups: NDArray[np.int64], fixed: pl.Series) -> dict[int, str]:

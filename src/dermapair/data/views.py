@@ -13,15 +13,16 @@ import polars as pl
 import scipy.fft
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from dermapair.data.fingerprints import COLOUR_SIDE, SIDE, Fingerprints
 
 LEAST = 50
-"""Images of each view that it takes to learn the difference."""
+"""Lesions with each view that it takes to learn the difference."""
 FOLDS = 5
+CHUNK = 4096
 SURE = 3.0
 """Least sum, over the images of a lesion, of the log odds that its label is wrong: 20 to 1."""
 
@@ -37,18 +38,24 @@ def swapped_views(
         prints: of the N images; those that cannot be read count neither way.
 
     Returns:
-        (lesion id, log odds that its images lie in the wrong slot), the surest first; None where a view has
-        fewer than `LEAST` images, so that nothing can be said.
+        (lesion id, log odds that its images lie in the wrong slot), the surest first; None where fewer
+        than `LEAST` lesions have a view, so that nothing can be said.
     """
     readable = np.array([error is None for error in prints.errors], dtype=bool)
     dermoscopic = (views == "dermoscopic").to_numpy()[readable]
-    if min(dermoscopic.sum(), (~dermoscopic).sum()) < LEAST:
-        return None
     groups = lesions.rank("dense").to_numpy()[readable]
-    features = view_features(prints.grey[readable], prints.colour[readable])
+    if min(len(np.unique(groups[dermoscopic])), len(np.unique(groups[~dermoscopic]))) < LEAST:
+        return None
+    parts = np.array_split(np.flatnonzero(readable), 1 + len(groups) // CHUNK)
+    features = np.concatenate([view_features(prints.grey[part], prints.colour[part]) for part in parts])
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
     odds = cross_val_predict(
-        model, features, dermoscopic, groups=groups, cv=GroupKFold(FOLDS), method="decision_function"
+        model,
+        features,
+        dermoscopic,
+        groups=groups,
+        cv=StratifiedGroupKFold(FOLDS),
+        method="decision_function",
     )
     against = pl.DataFrame(
         {"lesion": lesions.filter(pl.Series(readable)), "odds": np.where(dermoscopic, -odds, odds)}

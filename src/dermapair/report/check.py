@@ -7,18 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
 from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.errors import ImageError
 from dermapair.imaging.read import read_image
-from dermapair.report.explanation import data_uri
-from dermapair.report.page import environment
+from dermapair.report.pictures import WIDTH_PX, data_uri
+from dermapair.report.template import plain_environment
 
-WIDTH_PX = 220
-"""Of a picture on the page."""
 KINDS: dict[str, str] = {
     "leak": "Leaks: one picture in two splits, or in two folders",
     "diagnoses": "One picture, two diagnoses",
@@ -50,7 +45,7 @@ def write_check(content: dict[str, Any], tables: Sequence[CaseTable], out: Path,
     by_kind: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
     for pair in content["pairs"]:
         by_kind[_kind(pair)].append(pair)
-    template = environment().get_template("check.html.j2")
+    template = plain_environment().get_template("check.html.j2")
     page = template.render(
         check=content,
         by_kind=by_kind,
@@ -85,9 +80,6 @@ def _swapped(content: dict[str, Any], tables: Sequence[CaseTable], most: int) ->
 def _picture(path: Path) -> str:
     """Return one small picture as a data URI, or "" where the file cannot be read any more."""
     try:
-        image = read_image(path, min_side=WIDTH_PX)
+        return data_uri(read_image(path, min_side=WIDTH_PX))
     except ImageError:
         return ""
-    height = max(1, round(image.shape[0] * WIDTH_PX / image.shape[1]))
-    small = cv2.resize(image, (WIDTH_PX, height), interpolation=cv2.INTER_AREA)
-    return data_uri(np.asarray(small, dtype=np.uint8))

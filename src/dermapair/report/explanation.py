@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +14,11 @@ from dermapair.config.files import write_whole
 from dermapair.errors import DermapairError
 from dermapair.imaging.crop import whole_pixels
 from dermapair.inference.explanation import Explanation
+from dermapair.report.pictures import png
 from dermapair.saliency.overlay import overlay
 from dermapair.types import Box, RGBImage, View
 
 SCHEMA_VERSION = 1
-WIDTH_PX = 320
-"""Widest picture that a page holds."""
 FRAME = (255, 255, 255)
 """Colour of the line round the part that stage two looks at."""
 
@@ -121,20 +119,3 @@ def _file_names(classes: Sequence[str]) -> list[str]:
             name += f"_{k}"
         names.append(name)
     return names
-
-
-def png(image: RGBImage) -> bytes:
-    """Return the file of an image; encoded in memory, as cv2.imwrite reports a full disk by False."""
-    done, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    assert done
-    return data.tobytes()
-
-
-def data_uri(image: RGBImage) -> str:
-    """Return an image as a small JPEG that a page can hold."""
-    scale = min(1.0, WIDTH_PX / image.shape[1])
-    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    done, data = cv2.imencode(".jpg", cv2.cvtColor(small, cv2.COLOR_RGB2BGR))
-    assert done
-    return "data:image/jpeg;base64," + base64.b64encode(data.tobytes()).decode("ascii")

@@ -19,7 +19,7 @@ from dermapair.data.masks import read_mask
 from dermapair.errors import DermapairError
 from dermapair.inference.predictor import Predictor
 from dermapair.metrics.saliency import Mask
-from dermapair.report.explanation import png
+from dermapair.report.pictures import png
 from dermapair.saliency.overlay import overlay
 from dermapair.types import Box, RGBImage, View
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment
 from markupsafe import Markup
 
 from dermapair.config import to_toml
@@ -18,6 +18,7 @@ from dermapair.config.files import write_whole
 from dermapair.report import figures, tables, wording
 from dermapair.report.limits import limits, unreadable
 from dermapair.report.read import RunFiles, read_run
+from dermapair.report.template import plain_environment
 
 
 def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
@@ -42,13 +43,7 @@ def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
 
 def environment() -> Environment:
     """Return what fills the templates of this package."""
-    made = Environment(
-        loader=PackageLoader("dermapair.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    made = plain_environment()
     made.filters |= {
         "number": wording.number,
         "title": wording.metric_name,

@@ -10,7 +10,7 @@ import numpy as np
 from dermapair.data.cases import CaseTable
 from dermapair.errors import DermapairError
 from dermapair.inference.predictor import Predictor, load
-from dermapair.report.explanation import data_uri
+from dermapair.report.pictures import data_uri
 from dermapair.reproduce.ge2017.collect import Scored
 from dermapair.reproduce.ge2017.plan import Planned
 from dermapair.saliency.overlay import overlay

@@ -14,7 +14,8 @@ from dermapair.errors import DermapairError
 from dermapair.inference.explanation import Explanation
 from dermapair.inference.predictor import load
 from dermapair.report import figures
-from dermapair.report.explanation import data_uri, with_cut
+from dermapair.report.explanation import with_cut
+from dermapair.report.pictures import data_uri
 from dermapair.reproduce.jia2017 import plan
 from dermapair.reproduce.jia2017.collect import Rows
 from dermapair.saliency.overlay import overlay

@@ -294,6 +294,8 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
     [
         (b"name,file\n1,a.jpg\n", "expected the columns view and path .* got name, file"),
         (b"view,path\n", "the case table has no rows"),
+        (b"view,path\nclinical,a.jpg\nclinical,\n", "row 2: expected a file in path, got none; add it"),
+        (b"image,dermoscopy\na,b\n", "got image, dermoscopy; perhaps rename 'image' to image_id and 'dermo"),
         (b"view;path\nclinical;a.jpg\n", "got one column 'view;path' with semicolons; separate by commas"),
         (b'"view";"age"\n"clinical";"1,5"\n', 'one column \'"view";"age"\' with semicolons; separate by'),
         (b"view\tpath\nclinical\ta.jpg\n", r"got one column 'view\\tpath' with tabs; separate by commas"),
@@ -313,6 +315,8 @@ def test_all_missing_files_are_listed(folder: Path) -> None:
     ids=[
         "columns",
         "rows",
+        "no path",
+        "slips",
         "semicolons",
         "semicolons and quotes",
         "tabs",

@@ -39,7 +39,7 @@ def read(path: Path) -> CaseTable:
     if not per_image and not set(VIEWS) & set(table.columns):
         raise TableError(
             f"{path}: expected the columns view and path (a row per image), or clinical and dermoscopic "
-            f"(a row per lesion), got {listed(table.columns)}"
+            f"(a row per lesion), got {listed(table.columns)}{_hint(table.columns)}"
         )
     notes = _columns_note(table.columns, per_image=per_image)
     if per_image:
@@ -92,14 +92,11 @@ def _columns_note(columns: Sequence[str], *, per_image: bool) -> list[str]:
     others = [name for name in columns if name not in _KNOWN]
     others += [name for name in VIEWS if per_image and name in columns]
     left_out = [name for name in columns if name in unused]
-    right = {plain(name): name for name in _KNOWN}
-    close = {name: get_close_matches(plain(name), right, n=1, cutoff=_CLOSE) for name in others}
     return [
         *([f"columns kept as they are: {_quoted(others)}"] if others else []),
         *(
-            f"column {name!r} looks like {right[match[0]]}; rename it if that is meant"
-            for name, match in close.items()
-            if match and name not in VIEWS
+            f"column {name!r} looks like {known}; rename it if that is meant"
+            for name, known in _slips(columns).items()
         ),
         *(
             [f"columns that are made anew, so that yours do not count: {_quoted(left_out)}"]
@@ -107,6 +104,20 @@ def _columns_note(columns: Sequence[str], *, per_image: bool) -> list[str]:
             else []
         ),
     ]
+
+
+def _slips(columns: Sequence[str]) -> dict[str, str]:
+    """Return the further columns whose names are close to a known one, with that."""
+    right = {plain(name): name for name in _KNOWN}
+    others = [name for name in columns if name not in _KNOWN]
+    close = {name: get_close_matches(plain(name), right, n=1, cutoff=_CLOSE) for name in others}
+    return {name: right[match[0]] for name, match in close.items() if match}
+
+
+def _hint(columns: Sequence[str]) -> str:
+    """Return the rest of a sentence: which column may be meant for which."""
+    slips = " and ".join(f"{name!r} to {known}" for name, known in _slips(columns).items())
+    return f"; perhaps rename {slips}" if slips else "; rename or add them"
 
 
 def _quoted(names: Sequence[str]) -> str:
@@ -149,7 +160,10 @@ def _image_rows(table: pl.DataFrame, rows: pl.Series, path: Path) -> tuple[pl.Da
         patient=_column(table, "patient_id"),
         stem=_stems(table["path"]),
     )
-    made = ids.filter(pl.col("image").is_null(), pl.col("stem").is_not_null())
+    nameless = ids.filter(pl.col("image").is_null(), pl.col("stem").is_null())
+    if len(nameless):
+        raise TableError(f"{path}: row {nameless['row'][0]}: expected a file in path, got none; add it")
+    made = ids.filter(pl.col("image").is_null())
     of_stem = pl.len().over("stem") > 1
     _refuse_double(made.filter(pl.struct("stem", "view").is_duplicated()), path, "image_id")
     pairs = made.filter(of_stem)

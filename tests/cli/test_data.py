@@ -68,6 +68,7 @@ def cases(tmp_path: Path, cli: Cli) -> Path:
     summary = cli.json("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
     assert summary == {
         "cases": str(tmp_path / "cases"), "images": 24, "lesions": 24, "notes": [],
+        "diagnoses": {"MEL": 12, "NV": 12}, "without_diagnosis": 0, "split_gone": False,
         "without_common_term": {"diagnosis": {"MEL": 12, "NV": 12}},
     }  # fmt: skip
     return tmp_path / "cases"
@@ -89,7 +90,11 @@ def test_import_of_an_official_layout_gives_a_case_folder(tmp_path: Path, cli: C
     assert read_cases(out).manifest["adapter"] == "milk10k"
     code, stdout, err = cli("data", "import", "isic2017", write_isic2017(tmp_path / "i"), "--out", out)
     assert (code, stdout) == (0, "")
-    assert err == f"{out}: 6 images of 6 lesions, 3 diagnoses\n"
+    assert err.splitlines() == [
+        f"{out}: 6 images of 6 lesions, 3 diagnoses",
+        "lesions by diagnosis: 'nevus' (2), 'melanoma' (1), 'seborrheic_keratosis' (1)",
+        "2 images have no diagnosis",
+    ]
     assert read_cases(out).manifest["adapter"] == "isic2017"
 
 
@@ -103,8 +108,10 @@ def test_import_says_what_a_user_must_know_of_the_set(tmp_path: Path, cli: Cli) 
     code, _, err = cli(*args)
     notes = ["images that serve several cases: 1"]
     notes += ["images that serve cases of different official splits, which leaks answers: 1"]
-    summary = "7 images of 4 lesions, 20 diagnoses"
-    assert (code, err.splitlines()) == (0, [f"{tmp_path / 'cases'}: {summary}", *notes])
+    summary = f"{tmp_path / 'cases'}: 7 images of 4 lesions, 4 diagnoses"
+    said, diagnoses, *more = err.splitlines()
+    assert (code, said, more) == (0, summary, notes)
+    assert diagnoses.startswith("lesions by diagnosis: 'basal cell carcinoma' (1), 'clark nevus' (1), ")
     assert cli.json(*args)["notes"] == read_cases(tmp_path / "cases").manifest["notes"] == notes
 
 
@@ -122,11 +129,41 @@ def test_import_says_which_values_have_no_common_term(tmp_path: Path, cli: Cli) 
         save(tmp_path / f"{i}.png", smooth_picture(i))
     (tmp_path / "mine.csv").write_text("\n".join(["dermoscopic,diagnosis,site,sex", *rows]) + "\n")
     code, _, err = cli("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
-    _, diagnosis, sex, site = err.splitlines()
+    _, lesions, diagnosis, sex, site = err.splitlines()
+    assert lesions == "lesions by diagnosis: 'Melanoma' (23), 'wart' (1)"
     assert (code, diagnosis) == (0, "diagnosis: no common term for 'wart' (1)")
     assert sex == "sex: no common term for 'x' (1)"
     assert site.startswith("site: no common term for 'elbow0' (2), 'elbow1' (1), ")
     assert site.endswith(" and 2 more")
+
+
+def test_import_counts_lesions_by_diagnosis_and_names_twenty(tmp_path: Path, cli: Cli) -> None:
+    rows = [f"{i}.png,,d{i:02}" for i in range(22)] + ["22.png,23.png,d21", "24.png,25.png,"]
+    for i in range(26):
+        save(tmp_path / f"{i}.png", smooth_picture(i))
+    (tmp_path / "mine.csv").write_text("\n".join(["clinical,dermoscopic,diagnosis", *rows]) + "\n")
+    args = ("data", "import", "csv", tmp_path / "mine.csv", "--out", tmp_path / "cases")
+    first, lesions, without, *_ = cli(*args)[2].splitlines()
+    assert first.endswith(": 26 images of 24 lesions, 22 diagnoses")
+    assert lesions.startswith("lesions by diagnosis: 'd21' (2), 'd00' (1), 'd01' (1), ")
+    assert lesions.endswith("'d18' (1) and 2 more")
+    assert without == "2 images have no diagnosis"
+    summary = cli.json(*args)
+    assert summary["diagnoses"] == {"d21": 2} | {f"d{i:02}": 1 for i in range(21)}
+    assert summary["without_diagnosis"] == 2
+
+
+def test_import_again_says_that_a_drawn_split_is_gone(cases: Path, cli: Cli) -> None:
+    args = ("data", "import", "csv", cases.parent / "mine.csv", "--out", cases)
+    assert "split" not in cli(*args)[2]
+    cli.json("data", "split", cases, "--no-duplicates")
+    gone = f"the split that was drawn in {cases} is gone; run `dermapair data split {cases}` again"
+    assert cli(*args)[2].splitlines()[-1] == gone
+    assert read_cases(cases).frame["split"].null_count() == 24
+    cli.json("data", "split", cases, "--no-duplicates")
+    assert cli.json(*args)["split_gone"]
+    (cases / "manifest.json").write_text("damaged")
+    assert not cli.json(*args)["split_gone"]
 
 
 def test_import_draws_phantoms_into_the_case_folder(tmp_path: Path, cli: Cli) -> None:

@@ -23,6 +23,8 @@ from dermapair.errors import DermapairError, MissingFilesError, TableError, Usag
 from dermapair.types import VIEWS
 
 NULLS = ("", "NA", "unknown")
+BLANKS = "".join(c for c in map(chr, range(0x3001)) if c.isspace() and c not in "\x1c\x1d\x1e\x1f")
+"""White space as Unicode has it, which does not count at the ends of cells."""
 PICTURES = ("a.jpg", "b.png", "sub/c.jpg", "ü ñ.jpg", "d,e.jpg", "f'g.dcm", "line\nbreak.jpg")
 
 
@@ -105,7 +107,8 @@ def inside(path: str) -> bool:
 
 def assert_sound(table: CaseTable, names: list[str], rows: list[list[str]]) -> None:
     """Assert every rule of a case table, and that each cell of the file is in it."""
-    frame, given_rows = table.frame, [dict(zip(names, row, strict=True)) for row in rows]
+    cells = [[cell.strip(BLANKS) for cell in row] for row in rows]
+    frame, given_rows = table.frame, [dict(zip(names, row, strict=True)) for row in cells if any(row)]
     assert list(frame.columns)[: len(COLUMNS)] == list(COLUMNS)
     assert frame["image_id"].n_unique() == len(frame) > 0
     for name in ("image_id", "lesion_id", "view", "path"):

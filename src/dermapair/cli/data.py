@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
@@ -13,6 +14,8 @@ from dermapair.cli.check import check
 from dermapair.cli.common import Json, finish, progress, say
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from dermapair.config import DataSettings
 
 app = typer.Typer(
@@ -50,6 +53,7 @@ def import_(
     from dermapair.data.cases import write_cases
     from dermapair.data.vocabulary import without_common_term
 
+    had_split = _had_split(out)
     if adapter == "phantom":
         from dermapair.data.adapters.phantom import draw
 
@@ -59,21 +63,47 @@ def import_(
     table = write_cases(table, out)
     nameless = without_common_term(table.frame)
     images, lesions = len(table.frame), table.frame["lesion_id"].n_unique()
-    say(f"{out}: {images} images of {lesions} lesions, {len(table.diagnoses)} diagnoses")
+    diagnoses, without = _diagnoses(table.frame), table.frame["diagnosis"].null_count()
+    say(f"{out}: {images} images of {lesions} lesions, {len(diagnoses)} diagnoses")
+    if diagnoses:
+        say(f"lesions by diagnosis: {_counted(diagnoses)}")
+    if without:
+        say(f"{without} images have no diagnosis")
     notes = list(table.manifest.get("notes", ()))
     for note in notes:
         say(note)
     _say_nameless(nameless)
+    if had_split:
+        say(f"the split that was drawn in {out} is gone; run `dermapair data split {out}` again")
     counted = {"cases": str(out), "images": images, "lesions": lesions}
+    counted |= {"diagnoses": diagnoses, "without_diagnosis": without, "split_gone": had_split}
     finish(counted | {"notes": notes, "without_common_term": nameless}, as_json=as_json)
+
+
+def _had_split(folder: Path) -> bool:
+    """Return whether there is a case folder with a drawn split; one without a sound manifest has none."""
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "split" in manifest
+
+
+def _diagnoses(frame: pl.DataFrame) -> dict[str, int]:
+    """Return how many lesions have each diagnosis that occurs, the most frequent first."""
+    known = frame.select("diagnosis", "lesion_id").drop_nulls("diagnosis").unique()
+    return dict(known.group_by("diagnosis").len().sort("len", "diagnosis", descending=[True, False]).rows())
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    named = ", ".join(f"{value!r} ({n})" for value, n in islice(counts.items(), NAMED))
+    return named + (f" and {len(counts) - NAMED} more" if len(counts) > NAMED else "")
 
 
 def _say_nameless(nameless: Mapping[str, Mapping[str, int]]) -> None:
     """Say which values of which columns have no common term, and how many rows hold each."""
     for column, counts in nameless.items():
-        named = ", ".join(f"{value!r} ({n})" for value, n in islice(counts.items(), NAMED))
-        more = f" and {len(counts) - NAMED} more" if len(counts) > NAMED else ""
-        say(f"{column}: no common term for {named}{more}")
+        say(f"{column}: no common term for {_counted(counts)}")
 
 
 @app.command()

@@ -34,9 +34,12 @@ def test_folders_are_classes_and_the_view_is_said(tmp_path: Path) -> None:
     assert table.manifest["notes"] == table.manifest["left_out"] == []
 
 
-@pytest.mark.parametrize("val", ["val", "valid", "validation", "Valid"])
-def test_outer_folders_are_splits(val: str, tmp_path: Path) -> None:
-    table = read(tmp_path, "train/NV/a.jpg", f"{val}/NV/b.jpg", "test/MEL/c.jpg", view="clinical")
+@pytest.mark.parametrize(
+    ("train", "val", "test"),
+    [("train", "val", "test"), ("training", "valid", "testing"), ("Train", "validation", "TEST")],
+)
+def test_outer_folders_are_splits(train: str, val: str, test: str, tmp_path: Path) -> None:
+    table = read(tmp_path, f"{train}/NV/a.jpg", f"{val}/NV/b.jpg", f"{test}/MEL/c.jpg", view="clinical")
     assert sorted(table.frame.select("image_id", "split", "diagnosis").rows()) == [
         ("a", "train", "NV"),
         ("b", "val", "NV"),
@@ -52,8 +55,12 @@ def test_outer_folders_are_splits(val: str, tmp_path: Path) -> None:
         ("NV/a_clinical.jpg", "NV/a_dermoscopic.png"),
         ("NV/a_clinic.jpg", "NV/a_DERM.png"),
         ("Clinical/NV/a_clinical.jpg", "Dermoscopic/NV/a_derm.png"),
+        ("NV/a-CLIN.jpg", "NV/a DERM.jpg"),
+        ("NV/a - clinic.jpg", "NV/a-dermoscopy.jpg"),
+        ("CLINIC/NV/a.jpg", "Dermoscopy/NV/a.jpg"),
+        ("NV/Clinical/a.jpg", "NV/derm/a.jpg"),
     ],
-    ids=["folders", "names", "short names", "both"],
+    ids=["folders", "names", "short names", "both", "marks", "more marks", "other folders", "inside"],
 )
 def test_equal_stems_in_a_class_are_one_lesion(files: tuple[str, ...], tmp_path: Path) -> None:
     table = read(tmp_path, *files)
@@ -65,7 +72,16 @@ def test_equal_stems_in_a_class_are_one_lesion(files: tuple[str, ...], tmp_path:
     assert table.manifest["lesion_ids"] == "lesion"
 
 
-@pytest.mark.parametrize("order", ["{split}/{view}/NV/{name}.jpg", "{view}/{split}/NV/{name}.jpg"])
+@pytest.mark.parametrize(
+    "order",
+    [
+        "{split}/{view}/NV/{name}.jpg",
+        "{view}/{split}/NV/{name}.jpg",
+        "{split}/NV/{view}/{name}.jpg",
+        "NV/{split}/{view}/{name}.jpg",
+        "NV/{view}/{split}/{name}.jpg",
+    ],
+)
 def test_splits_and_views_come_in_either_order(order: str, tmp_path: Path) -> None:
     places = [("train", "a"), ("test", "b")]
     files = [order.format(split=s, name=n, view=v) for s, n in places for v in ("clinical", "dermoscopic")]
@@ -141,6 +157,12 @@ def test_lesions_with_one_view_are_named_where_the_set_has_both(tmp_path: Path) 
     assert read(tmp_path / "z", "dermoscopic/NV/a.jpg").manifest["notes"] == []
 
 
+def test_classes_that_differ_in_writing_only_are_named(tmp_path: Path) -> None:
+    table = read(tmp_path, "Nevus/a.jpg", "nevus/b.jpg", "MEL/c.jpg", view="clinical")
+    (note,) = table.manifest["notes"]
+    assert note.endswith("yet count as different: 'Nevus' and 'nevus'")
+
+
 def test_linked_folders_are_followed(tmp_path: Path) -> None:
     write_tree(tmp_path / "elsewhere", "a.jpg")
     (tmp_path / "set").mkdir()
@@ -158,6 +180,10 @@ def test_linked_folders_are_followed(tmp_path: Path) -> None:
         (("NV/a.jpg", "b.jpg"), r"in the folder of its class, but b.jpg lies in none \(1 such"),
         (("train/NV/a.jpg", "train/b.jpg", "test/c.jpg"), r"but train/b.jpg lies in none \(1 such"),
         (("NV/a.jpg", "NV/more/b.jpg"), r"but NV/more/b.jpg lies deeper \(1 such"),
+        (
+            ("NV/clinical/a.jpg", "MEL/b.jpg"),
+            r"\(train/clinical/<class>/\), but NV/clinical/a.jpg lies deeper",
+        ),
         (("NV/a_clinical.jpg", "NV/b.jpg"), r"_derm or none, but NV/b.jpg does not \(1 such"),
         (("clinical/NV/a_derm.jpg",), "a_derm.jpg lies in clinical/, but its name says dermoscopic"),
         (("NV/a.jpg", "NV/a.png"), "NV/a.jpg and NV/a.png share a stem"),

@@ -18,6 +18,8 @@ UNKNOWN = ("", "NA", "unknown")
 """Cells that stand for an unknown value in anybody's table."""
 OFFICIAL_UNKNOWN = (*UNKNOWN, "NaN", "nan")
 """The same in the tables of published sets."""
+_HEADER_BYTES = 1 << 16
+_OTHER_SEPARATORS = {b";": "semicolons", b"\t": "tabs"}
 _POLARS_DOUBLE = re.compile(r"_duplicated_\d+\Z")
 """What polars puts behind the name of a column that has come before."""
 
@@ -38,10 +40,12 @@ def read_table(
         header: whether the first row holds the names of the columns.
 
     Raises:
-        TableError: the file is missing or not a CSV in UTF-8, a column is doubled, or a required one missing.
+        TableError: the file is missing or not a CSV in UTF-8 with commas, a column is doubled, or a required
+            one missing.
     """
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # polars leaves "" in a quoted name behind it
+        _refuse_other_kinds(data, path, header=header)
         frame = pl.read_csv(data, has_header=header, infer_schema=False, null_values=list(unknown))
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
@@ -58,6 +62,34 @@ def read_table(
     if missing:
         raise TableError(f"{path}: lacks the columns {', '.join(missing)}; it has {listed(names)}")
     return frame
+
+
+def _refuse_other_kinds(data: bytes, path: Path, *, header: bool) -> None:
+    """Refuse UTF-16, and a header whose names are parted by semicolons or tabs."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise TableError(f"{path}: expected a CSV table in UTF-8, got UTF-16; save it as CSV in UTF-8")
+    first = data[:_HEADER_BYTES].lstrip().partition(b"\n")[0].rstrip() if header else b""
+    other = next((name for mark, name in _OTHER_SEPARATORS.items() if mark in first), "")
+    if other and b"," not in first and first.count(b'"') % 2 == 0:  # an odd one: a name of several lines
+        raise TableError(
+            f"{path}: expected columns separated by commas, got one column "
+            f"{first.decode('utf-8', 'replace')[:200]!r} with {other}; separate by commas"
+        )
+
+
+def plain(name: str) -> str:
+    """Return a name without what people write in different ways: case, blanks, hyphens and underscores."""
+    return re.sub(r"[\s_-]+", "", name.casefold())
+
+
+def alike(diagnoses: Iterable[str]) -> list[str]:
+    """Return a note that names the diagnoses that are equal but for their writing, or nothing."""
+    written: dict[str, list[str]] = {}
+    for name in diagnoses:
+        written.setdefault(plain(name), []).append(name)
+    found = [" and ".join(map(repr, names)) for names in written.values() if len(names) > 1]
+    what = "diagnoses that differ only in case, blanks, hyphens or underscores, yet count as different"
+    return [f"{what}: {'; '.join(found)}"] if found else []
 
 
 def _stripped(name: str) -> str:

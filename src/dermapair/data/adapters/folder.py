@@ -1,10 +1,11 @@
 """Folders of images, whose names say what is known: `[split/][view/]<class>/<image>`.
 
-Split is train, val (or valid, validation) or test, view is clinical or dermoscopic; both are optional, in
-either order. Views may also be told by the ends of the names: `a_clinical.jpg` and `a_dermoscopic.jpg` (or
-`_clinic` and `_derm`). Images of equal stems within a class are one lesion. Where nothing tells the view, the
-caller must. Images that lie in no class folder have no diagnosis, as those of a test part without its truth.
-Hidden files are passed over; other files that are no images are named in the notes.
+Names of splits and views are the keys of SPLIT_OF and VIEW_OF, in any case; both are optional, in either
+order, and where every image has them, inside the class folders too. Views may also be told by the ends of the
+names after `_`, `-` or a blank: `a_clinical.jpg` and `a_dermoscopic.jpg`. Images of equal stems within a
+class are one lesion. Where nothing tells the view, the caller must. Images that lie in no class folder have
+no diagnosis, as those of a test part without its truth. Hidden files are passed over; other files that are no
+images are named in the notes.
 """
 
 from __future__ import annotations
@@ -16,14 +17,21 @@ from typing import NoReturn
 
 import polars as pl
 
+from dermapair.data.adapters.common import alike
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.data.loose import looks_like_an_image
 from dermapair.errors import TableError, UsageError
 from dermapair.types import VIEWS
 
-SPLIT_OF = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-VIEW_OF: dict[str, str] = {view: view for view in VIEWS}
-SUFFIX_OF: dict[str, str] = {**VIEW_OF, "clinic": "clinical", "derm": "dermoscopic"}
+SPLIT_OF = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
+}
+VIEW_OF: dict[str, str] = {
+    **dict.fromkeys(("clinical", "clinic", "clin"), "clinical"),
+    **dict.fromkeys(("dermoscopic", "dermoscopy", "derm"), "dermoscopic"),
+}
 IGNORED = ("thumbs.db", "desktop.ini")
 """Files that systems leave behind, besides hidden ones."""
 NAMED = 20  # files that a note names; the manifest names all
@@ -50,16 +58,18 @@ def read(root: Path, *, view: str = "") -> CaseTable:
     )
     for column, names in (("split", SPLIT_OF), ("view", VIEW_OF), ("split", SPLIT_OF)):
         frame = _taken(frame, column, names, root)
+    for column, names in (("view", VIEW_OF), ("split", SPLIT_OF), ("view", VIEW_OF)):
+        frame = _taken_inside(frame, column, names)
     frame, told = _with_views(_with_diagnoses(frame, root), view, root)
     frame = _with_ids(frame, told, root)
     left_out = sorted(set(files) - set(images))
+    diagnoses = tuple(frame["diagnosis"].drop_nulls().unique().sort())
     facts = {
         "adapter": "folder",
         "lesion_ids": "lesion" if told else "image",
         "left_out": left_out,
-        "notes": [*_unpaired(frame), *_note_of(left_out)],
+        "notes": [*_unpaired(frame), *_note_of(left_out), *alike(diagnoses)],
     }
-    diagnoses = tuple(frame["diagnosis"].drop_nulls().unique().sort())
     kept = ("image_id", "lesion_id", "view", "diagnosis", "split")
     return CaseTable(
         case_frame(frame.select(*kept, path="file", official_split="split")), root, diagnoses, facts
@@ -114,6 +124,21 @@ def _taken(frame: pl.DataFrame, column: str, names: Mapping[str, str], root: Pat
     return marked.with_columns(pl.col("folders").list.slice(1))
 
 
+def _taken_inside(frame: pl.DataFrame, column: str, names: Mapping[str, str]) -> pl.DataFrame:
+    """Take the innermost folder off as a column, if it has one of these names for every image.
+
+    The class folder is never taken, nor is a column filled that was filled before.
+    """
+    innermost = pl.col("folders").list.last().str.to_lowercase()
+    known = innermost.replace_strict(names, default=None, return_dtype=pl.String)
+    inside = frame.select((known.is_not_null() & (pl.col("folders").list.len() > 1)).all()).item()
+    if not inside or frame[column].null_count() < len(frame):
+        return frame
+    return frame.with_columns(
+        known.alias(column), pl.col("folders").list.head(pl.col("folders").list.len() - 1)
+    )
+
+
 def _with_diagnoses(frame: pl.DataFrame, root: Path) -> pl.DataFrame:
     """Take the remaining folder as the diagnosis; in one part either all images have one, or none has."""
     depth = pl.col("folders").list.len()
@@ -121,7 +146,8 @@ def _with_diagnoses(frame: pl.DataFrame, root: Path) -> pl.DataFrame:
     if len(deep):
         raise TableError(
             f"{root}: expected images in <class>/, or that in train/, val/ or test/ and clinical/ or "
-            f"dermoscopic/, but {deep['file'][0]} lies deeper ({len(deep)} such files); move them"
+            f"dermoscopic/ (train/clinical/<class>/), but {deep['file'][0]} lies deeper ({len(deep)} such "
+            f"files); move them"
         )
     bare = frame.filter((depth == 0) & (depth.max().over("split") > 0))
     if len(bare):
@@ -134,12 +160,12 @@ def _with_diagnoses(frame: pl.DataFrame, root: Path) -> pl.DataFrame:
 
 def _with_views(frame: pl.DataFrame, view: str, root: Path) -> tuple[pl.DataFrame, bool]:
     """Return the frame with the view of each image, and whether folders or names told it."""
-    ends = rf"(?i)^(.+)_({'|'.join(SUFFIX_OF)})$"
+    ends = rf"(?i)^(.+?)[-_ ]+({'|'.join(VIEW_OF)})$"
     by_name = (
         pl.col("stem")
         .str.extract(ends, 2)
         .str.to_lowercase()
-        .replace_strict(SUFFIX_OF, default=None, return_dtype=pl.String)
+        .replace_strict(VIEW_OF, default=None, return_dtype=pl.String)
     )
     named = frame.with_columns(by_name.alias("by_name"))
     by_folder = named["view"].null_count() == 0
@@ -148,7 +174,7 @@ def _with_views(frame: pl.DataFrame, view: str, root: Path) -> tuple[pl.DataFram
         frame = _agreed(named, root).with_columns(pl.col("stem").str.extract(ends, 1), view="by_name")
     elif not by_folder and len(unnamed) < len(named):
         raise TableError(
-            f"{root}: expected every name to end in {', '.join(f'_{end}' for end in SUFFIX_OF)} or none, but "
+            f"{root}: expected every name to end in {', '.join(f'_{end}' for end in VIEW_OF)} or none, but "
             f"{unnamed['file'][0]} does not ({len(unnamed)} such files); rename them"
         )
     told = by_folder or not len(unnamed)

@@ -47,7 +47,9 @@ def read_table(
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
+        raise TableError(
+            f"{path}: expected a CSV table in UTF-8, but {reason}; correct it and save it as CSV in UTF-8"
+        ) from error
     names = [_stripped(name) for name in frame.columns]
     plain = [_stripped(_POLARS_DOUBLE.sub("", name)) for name in frame.columns]
     doubled = [name for name in plain if plain.count(name) > 1 and name in names]

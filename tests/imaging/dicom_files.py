@@ -184,6 +184,7 @@ def good() -> Iterator[Entry]:
     yield "full_window.dcm", dicom(level, "MONOCHROME2", **full), grey(level), 0, None
     swapped = dicom(rgb[..., [1, 0, 2]], ICCProfile=swapped_profile())
     yield "profile.dcm", swapped, rgb, 1, None
+    yield "not_burned_in.dcm", dicom(rgb, BurnedInAnnotation="NO"), rgb, 0, None
     yield "of_one_frame.dcm", dicom(rgb, NumberOfFrames=1), rgb, 0, None
     yield "named_dicom.jpg", dicom(rgb), rgb, 0, None
     charset = dicom(rgb, SpecificCharacterSet="ISO_IR 100")
@@ -263,6 +264,8 @@ def bad() -> Iterator[Entry]:
         ("deflated.dcm", dicom(rgb, syntax=DEFLATED), f"{decode} Deflated Explicit VR"),
         ("private.dcm", dicom(rgb, syntax="1.2.840.113619.5.2"), f"{decode} an unknown transfer syntax"),
         ("ct.dcm", dicom(level, "MONOCHROME2", kind=CT), "a photograph .* got CT Image Storage"),
+        ("burned_in.dcm", dicom(rgb, BurnedInAnnotation="YES"), "names may be drawn into its pixels; cover"),
+        ("burned_in_implicit.dcm", dicom(rgb, syntax=IMPLICIT, BurnedInAnnotation="YES"), "Annotation YES"),
         ("no_kind.dcm", dicom(rgb, kind="1.2.3.99"), "a photograph .* got a file of an unknown kind"),
         ("frames.dcm", dicom(np.vstack([rgb, rgb]), Rows=48, NumberOfFrames=2), "2 frames; expected one"),
         ("signed.dcm", dicom(level, "MONOCHROME2", PixelRepresentation=1), "got 8 of 8 bits, signed"),

@@ -203,8 +203,9 @@ def _good_jpegs(rgb: np.ndarray) -> Iterator[Entry]:
     ids = bare.replace(b"R\x11\x00G\x11\x00B\x11\x00", b"\1\x11\x00\2\x11\x00\3\x11\x00")
     ids = ids.replace(b"\x03R\x00G\x00B\x00", b"\x03\1\x00\2\x00\3\x00")
     at = ids.index(b"\xff\xee")
-    unmarked = ids[:at] + ids[at + 16 :]
-    yield "jpeg_rgb_unmarked.dcm", dicom(unmarked, "RGB", syntax=JPEG, size=size), rgb, 4, None
+    for name, marked in (("unmarked", ids), ("unmarked_with_ids", bare)):
+        unmarked = marked[:at] + marked[at + 16 :]
+        yield f"jpeg_rgb_{name}.dcm", dicom(unmarked, "RGB", syntax=JPEG, size=size), rgb, 4, None
     yield "jpeg_grey.dcm", dicom(level, "MONOCHROME2", syntax=JPEG), grey(level), 3, None
     yield "jpeg_white_is_zero.dcm", dicom(level, "MONOCHROME1", syntax=JPEG), grey(255 - level), 3, None
     turned = dicom(encode(rgb, "JPEG", exif=exif(6)), "YBR_FULL_422", syntax=JPEG, size=size)

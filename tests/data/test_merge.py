@@ -214,13 +214,36 @@ def test_a_merged_folder_can_be_merged_again(milk: Path, isic: Path, tmp_path: P
     assert merge_summary(table)["without_split"] == ["mine"]
 
 
-def test_columns_of_other_types_are_joined_as_text_or_refused(tmp_path: Path) -> None:
-    one = case_folder(tmp_path / "one", [row("a", ward=3, marks=[1.0])])
-    two = case_folder(tmp_path / "two", [row("b", ward="x")])
-    three = case_folder(tmp_path / "three", [row("c", marks="none")])
-    assert merge_cases([one, two], tmp_path / "out").frame["ward"].to_list() == ["3", "x"]
-    with pytest.raises(TableError, match="one and .*three: expected columns of one name to hold values of"):
-        merge_cases([one, three], tmp_path / "out")
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(3, "x"), (True, 2.5), (True, 1), ([1.0], "none"), (2**53 + 1, 0.5), ("a", ["a"])],
+    ids=str,
+)
+def test_columns_of_other_types_are_refused_by_name(ours: object, theirs: object, tmp_path: Path) -> None:
+    one = case_folder(tmp_path / "one", [row("a", ward=ours)])
+    bare = case_folder(tmp_path / "bare", [row("b")])
+    two = case_folder(tmp_path / "two", [row("c", ward=theirs)])
+    match = r"one and .*two: expected the column ward to hold values of one type, got .* and .*; rename"
+    with pytest.raises(TableError, match=match):
+        merge_cases([one, bare, two], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "dtype"),
+    [
+        (3, 2.5, pl.Float64), (None, 2.5, pl.Float64), (True, None, pl.Boolean), (None, [1], pl.List),
+        (None, None, pl.String), (None, "x", pl.String),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_value_fits_every_type_and_whole_numbers_fit_others(
+    ours: object, theirs: object, dtype: type[pl.DataType], tmp_path: Path
+) -> None:
+    one = case_folder(tmp_path / "one", [row("a", ward=ours)])
+    two = case_folder(tmp_path / "two", [row("b", ward=theirs)])
+    ward = merge_cases([one, two], tmp_path / "out").frame["ward"]
+    assert (ward.to_list(), ward.dtype.base_type()) == ([ours, theirs], dtype)
 
 
 def test_wrong_use_is_refused(milk: Path, isic: Path, tmp_path: Path) -> None:

@@ -77,14 +77,7 @@ def merge_cases(
             _refuse_other_codes(one, other)
     root = _common_root(parts)
     frames = [_rows(part, root, prefix=prefix) for part in parts]
-    try:
-        frame = pl.concat(frames, how="diagonal_relaxed")
-    except pl.exceptions.PolarsError as error:
-        named = " and ".join(str(part.folder) for part in parts)
-        raise TableError(
-            f"{named}: expected columns of one name to hold values of one type, got others "
-            f"({str(error).splitlines()[0]}); rename one and import again"
-        ) from error
+    frame = _stacked(parts, frames)
     diagnoses = parts[0].table.diagnoses
     if diagnosis == "common":
         frame, diagnoses = _in_common_terms(frame)
@@ -220,6 +213,47 @@ def _rows(part: Part, root: Path, *, prefix: bool) -> pl.DataFrame:
     if MERGED_FROM in frame.columns:  # a part that was merged itself
         came = pl.format("{}/{}", came, MERGED_FROM)
     return frame.with_columns(*(c.alias(c.meta.root_names()[0]) for c in columns), came.alias(MERGED_FROM))
+
+
+def _stacked(parts: Sequence[Part], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all parts; no value changes but whole numbers to equal ones of a wider type."""
+    names = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+    types = {name: _type_of(name, parts, frames) for name in names}
+    same = [
+        frame.with_columns(
+            pl.col(name).cast(types[name]) if values.count() else pl.lit(None, types[name]).alias(name)
+            for name, values in zip(frame.columns, frame.get_columns(), strict=True)
+        )
+        for frame in frames
+    ]
+    return pl.concat(same, how="diagonal")
+
+
+def _type_of(name: str, parts: Sequence[Part], frames: Sequence[pl.DataFrame]) -> pl.DataType:
+    """Return the type of a merged column; one without any value fits every other.
+
+    Raises:
+        TableError: two parts hold values of types that are not the same, and not both numbers that one type
+            can hold unchanged.
+    """
+    there = [(part, frame[name]) for part, frame in zip(parts, frames, strict=True) if name in frame.columns]
+    held = [(part, values) for part, values in there if values.count()] or there[:1]
+    first, values = held[0]
+    other = next((one for one in held if one[1].dtype != values.dtype), None)
+    if other is None:
+        return values.dtype
+    if all(each.dtype.is_integer() or each.dtype.is_float() for _, each in held):
+        wider = pl.concat([each.clear().to_frame() for _, each in held], how="vertical_relaxed").dtypes[0]
+        if all(_stays_the_same(each, wider) for _, each in held):
+            return wider
+    raise TableError(
+        f"{first.folder} and {other[0].folder}: expected the column {name} to hold values of one type, got "
+        f"{values.dtype} and {other[1].dtype}; rename or convert it in one of them and import that again"
+    )
+
+
+def _stays_the_same(values: pl.Series, wider: pl.DataType) -> bool:
+    return values.cast(wider, strict=False).cast(values.dtype, strict=False).equals(values)
 
 
 def _in_common_terms(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -15,7 +15,7 @@ from data.tables import row, save, smooth_picture
 from dermapair.data.cases import CaseTable, case_frame, read_cases, write_cases
 from dermapair.data.merge import merge_cases, merge_summary
 from dermapair.data.split import split_cases
-from dermapair.errors import TableError, UsageError
+from dermapair.errors import LeakError, TableError, UsageError
 from dermapair.reproduce.experiment import run_experiment
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
@@ -153,10 +153,14 @@ def test_an_id_in_two_folders_is_refused_and_kept_apart_by_a_prefix(
         ({}, {}, "image_id .*ISIC_0000002"),
         ({"image_id": "ISIC_0000002_downsampled"}, {}, "image_id .*ISIC_0000002"),
         ({}, {"image_id": "set/ISIC_0000002"}, "image_id .*ISIC_0000002"),
-        ({"lesion_id": "IL_0000009"}, {"image_id": "x", "lesion_id": "IL_0000009"}, "lesion_id .*IL_0000009"),
+        (
+            {"lesion_id": "IL_0000009"},
+            {"image_id": "x", "lesion_id": "set/IL_0000009"},
+            "lesion_id .*IL_0000009",
+        ),
         (
             {"lesion_id": "p", "patient_id": "IP_0000009"},
-            {"image_id": "x", "lesion_id": "x", "patient_id": "IP_0000009"},
+            {"image_id": "x", "lesion_id": "x", "patient_id": "IP_0000009_"},
             "patient_id .*IP_0000009",
         ),
     ],
@@ -169,6 +173,44 @@ def test_what_the_isic_archive_names_alike_is_the_same_with_a_prefix_too(
     for prefix in (False, True):
         with pytest.raises(TableError, match=rf"got 1 of {same}\); merge only one"):
             merge_cases([first, second], tmp_path / "out", prefix=prefix)
+
+
+ARCHIVE = {"lesion_id": "IL_0000009", "patient_id": "IP_0000009"}
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_lesions_and_patients_of_the_isic_archive_stay_one_over_both_folders(
+    prefix: bool, tmp_path: Path
+) -> None:
+    one = case_folder(tmp_path / "one", [row("ISIC_0000001", **ARCHIVE), row("a", patient_id="P")])
+    two = case_folder(tmp_path / "two", [row("x", **ARCHIVE), row("y", patient_id="IP_0000009")])
+    table = merge_cases([one, two], tmp_path / "out", prefix=prefix)
+    own = ("one/a", "one/P", "two/y") if prefix else ("a", "P", "y")
+    assert table.frame["lesion_id"].to_list() == ["IL_0000009", own[0], "IL_0000009", own[2]]
+    assert table.frame["patient_id"].to_list() == ["IP_0000009", own[1], "IP_0000009", "IP_0000009"]
+    assert table.frame["image_id"].to_list()[2] == ("two/x" if prefix else "x")
+    split = split_cases(table, val=0.0, test=0.5, seed=0).frame
+    assert split.filter(patient_id="IP_0000009")["split"].n_unique() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "match"),
+    [
+        ({"diagnosis": "MEL"}, TableError, "lesion 'IL_0000009' has the diagnoses MEL, NV"),
+        ({"split": "test"}, LeakError, "lesion_id 'IL_0000009' lies in the splits test and train"),
+        ({"split": "test", "lesion_id": "x"}, LeakError, "patient_id 'IP_0000009' lies in the splits"),
+    ],
+)
+def test_a_shared_lesion_of_two_diagnoses_or_splits_is_refused(
+    values: dict[str, str], error: type[TableError], match: str, tmp_path: Path
+) -> None:
+    codes = {"diagnoses": ("MEL", "NV")}
+    one = case_folder(tmp_path / "one", [row("a", **ARCHIVE, split="train")], **codes)
+    two = case_folder(tmp_path / "two", [row("x", **{**ARCHIVE, **values})], **codes)
+    for prefix in (False, True):
+        with pytest.raises(error, match=match):
+            merge_cases([one, two], tmp_path / "out", prefix=prefix)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["a.png", "./a.png", "link.png", "hard.png", "folder/a.png", "sub//a.png"])

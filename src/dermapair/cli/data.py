@@ -104,6 +104,7 @@ def merge(
     if summary["without_split"]:
         without = ", ".join(summary["without_split"])
         say(f"no split in {without}, but in others: `dermapair data split {out}` gives all of them one")
+    say(f"a training picture of one may lie in another's test part: look with `dermapair data check {out}`")
     finish(summary, as_json=as_json)
 
 

@@ -41,6 +41,7 @@ class Part:
         truth: names of the table of diagnoses, the first found counting; a part may lack it.
         metadata: further tables, each that is there is joined.
         endings: of the images.
+        lesions: the table that gives it lesion ids, where the import shall name one that is missing.
     """
 
     split: str | None
@@ -48,6 +49,7 @@ class Part:
     truth: Sequence[str] = ()
     metadata: Sequence[str] = ()
     endings: Sequence[str] = JPEG
+    lesions: str = ""
 
 
 def metadata_reader(image: str, columns: Mapping[str, str], *, kept: Sequence[str] = ()) -> Reader:
@@ -155,9 +157,27 @@ def _read_part(root: Path, part: Part, kind: ISICSet) -> tuple[pl.DataFrame, lis
         split=split,
         official_split=split,
     )
-    if truth is None or not left_out:
-        return frame, []
-    return frame, [f"{truth.name}: {left_out} images of further tables or folders are not in it and left out"]
+    notes = _lacks(frame, part, truth)
+    if truth is not None and left_out:
+        notes += [f"{truth.name}: {left_out} images of further tables or folders are not in it and left out"]
+    return frame, notes
+
+
+def _lacks(frame: pl.DataFrame, part: Part, truth: Path | None) -> list[str]:
+    """Return what is to be said where a part for learning has no truth or no lesion ids."""
+    name = "Validation" if part.split == "val" else "Training"
+    notes = []
+    if truth is None and part.split != "test":
+        notes += [
+            f"no truth was found for the {name} part ({_plain(part.truth[0])}): {len(frame)} images without "
+            f"a diagnosis"
+        ]
+    if part.lesions and "lesion_id" not in frame.columns:
+        notes += [
+            f"no lesion ids were found for the {name} part ({_plain(part.lesions)}): images of one lesion "
+            f"count as several, and a split may part them"
+        ]
+    return notes
 
 
 def _plain(name: str) -> str:

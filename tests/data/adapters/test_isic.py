@@ -16,7 +16,7 @@ from data.adapters.fake_isic2019 import write_isic2019
 from data.adapters.fake_isic2020 import write_isic2020
 from data.adapters.fake_isic2024 import write_isic2024
 from dermapair.data.adapters import import_cases
-from dermapair.data.adapters.isic import newest
+from dermapair.data.adapters.layout import newest
 from dermapair.data.cases import read_cases, write_cases
 from dermapair.errors import MissingFilesError, TableError
 

@@ -28,6 +28,7 @@ def read_table(
     required: Sequence[str],
     unknown: Sequence[str] = OFFICIAL_UNKNOWN,
     header: bool = True,
+    separator: str = ",",
 ) -> pl.DataFrame:
     """Read a CSV as text, every value a string.
 
@@ -36,13 +37,16 @@ def read_table(
         required: columns that it must have.
         unknown: cells that become null.
         header: whether the first row holds the names of the columns.
+        separator: what is between two cells.
 
     Raises:
         TableError: the file is missing or not a CSV in UTF-8, a column is doubled, or a required one missing.
     """
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # polars leaves "" in a quoted name behind it
-        frame = pl.read_csv(data, has_header=header, infer_schema=False, null_values=list(unknown))
+        frame = pl.read_csv(
+            data, has_header=header, separator=separator, infer_schema=False, null_values=list(unknown)
+        )
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:

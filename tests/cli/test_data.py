@@ -220,6 +220,8 @@ def test_merge_says_what_came_from_where_and_what_fits_ill(tmp_path: Path, cli: 
         "milk: 8 images of 4 lesions (CC-BY-NC)",
         "isic: 6 images of 6 lesions (CC-0)",
         f"{tmp_path / 'both'}: 14 images of 10 lesions",
+        "a training picture of one may lie in another's test part: look with `dermapair data check "
+        f"{tmp_path / 'both'}`",
     ]
 
 
@@ -236,11 +238,12 @@ def test_merge_names_classes_that_overlap_rows_without_one_and_parts_without_a_s
     one = imported("one", "x.png,benign keratosis,train", "y.png,nevus,test")
     two = imported("two", "z.png,seborrheic keratosis,")
     args = ("data", "merge", one, two, cases, "--out", tmp_path / "out", "--diagnosis", "common")
-    *_, nameless, lost, overlap, split = cli(*args)[2].splitlines()
+    *_, nameless, lost, overlap, split, look = cli(*args)[2].splitlines()
     assert nameless == "diagnosis: no common term for 'MEL' (12), 'NV' (12)"
     assert lost == "24 images have no diagnosis, as their code has no common term"
     assert overlap.startswith("benign_keratosis and seborrheic_keratosis may be the same: put both into one")
     assert split.startswith("no split in two, cases, but in others: `dermapair data split ")
+    assert look.endswith(f"look with `dermapair data check {tmp_path / 'out'}`")
 
 
 def test_split_writes_the_shares_and_says_them(cases: Path, cli: Cli) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dermapair.data.loose import folder_cases, one_lesion
+from dermapair.data.loose import folder_cases, looks_like_an_image, one_lesion
 from dermapair.errors import TableError, UsageError
 from dermapair.types import VIEWS
 
@@ -89,6 +89,20 @@ def test_images_beside_subfolders_are_refused_and_other_files_are_no_matter(tmp_
     touch(tmp_path / "b.JPG", tmp_path / "c.png")
     with pytest.raises(TableError, match=r"all images in clinical/, but b.JPG lies beside \(2 such files\)"):
         folder_cases(tmp_path, views=VIEWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [
+        *(
+            (name, True)
+            for name in ("a.jpg", "a.JPEG", "a.png", "a.tif", "a.bmp", "a.webp", "a.mpo", "a.dcm")
+        ),
+        *((name, False) for name in ("a.h5", "a.mpg", "a.eps", "a.pdf", "a.ico", "a.gif", "a", ".a.jpg")),
+    ],
+)
+def test_endings_of_pictures_are_those_of_the_types_that_are_read(name: str, is_one: bool) -> None:
+    assert looks_like_an_image(Path(name)) is is_one
 
 
 def test_a_view_is_refused_where_subfolders_name_it(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from data.tables import row, save, smooth_picture
 from dermapair.data.cases import CaseTable, case_frame, read_cases, write_cases
 from dermapair.data.merge import merge_cases, merge_summary
 from dermapair.data.split import split_cases
-from dermapair.errors import TableError, UsageError
+from dermapair.errors import LeakError, TableError, UsageError
 from dermapair.reproduce.experiment import run_experiment
 from training.phantoms import phantom_cases, register_tiny, tiny_recipe
 
@@ -153,10 +153,14 @@ def test_an_id_in_two_folders_is_refused_and_kept_apart_by_a_prefix(
         ({}, {}, "image_id .*ISIC_0000002"),
         ({"image_id": "ISIC_0000002_downsampled"}, {}, "image_id .*ISIC_0000002"),
         ({}, {"image_id": "set/ISIC_0000002"}, "image_id .*ISIC_0000002"),
-        ({"lesion_id": "IL_0000009"}, {"image_id": "x", "lesion_id": "IL_0000009"}, "lesion_id .*IL_0000009"),
+        (
+            {"lesion_id": "IL_0000009"},
+            {"image_id": "x", "lesion_id": "set/IL_0000009"},
+            "lesion_id .*IL_0000009",
+        ),
         (
             {"lesion_id": "p", "patient_id": "IP_0000009"},
-            {"image_id": "x", "lesion_id": "x", "patient_id": "IP_0000009"},
+            {"image_id": "x", "lesion_id": "x", "patient_id": "IP_0000009_"},
             "patient_id .*IP_0000009",
         ),
     ],
@@ -169,6 +173,44 @@ def test_what_the_isic_archive_names_alike_is_the_same_with_a_prefix_too(
     for prefix in (False, True):
         with pytest.raises(TableError, match=rf"got 1 of {same}\); merge only one"):
             merge_cases([first, second], tmp_path / "out", prefix=prefix)
+
+
+ARCHIVE = {"lesion_id": "IL_0000009", "patient_id": "IP_0000009"}
+
+
+@pytest.mark.parametrize("prefix", [False, True])
+def test_lesions_and_patients_of_the_isic_archive_stay_one_over_both_folders(
+    prefix: bool, tmp_path: Path
+) -> None:
+    one = case_folder(tmp_path / "one", [row("ISIC_0000001", **ARCHIVE), row("a", patient_id="P")])
+    two = case_folder(tmp_path / "two", [row("x", **ARCHIVE), row("y", patient_id="IP_0000009")])
+    table = merge_cases([one, two], tmp_path / "out", prefix=prefix)
+    own = ("one/a", "one/P", "two/y") if prefix else ("a", "P", "y")
+    assert table.frame["lesion_id"].to_list() == ["IL_0000009", own[0], "IL_0000009", own[2]]
+    assert table.frame["patient_id"].to_list() == ["IP_0000009", own[1], "IP_0000009", "IP_0000009"]
+    assert table.frame["image_id"].to_list()[2] == ("two/x" if prefix else "x")
+    split = split_cases(table, val=0.0, test=0.5, seed=0).frame
+    assert split.filter(patient_id="IP_0000009")["split"].n_unique() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "match"),
+    [
+        ({"diagnosis": "MEL"}, TableError, "lesion 'IL_0000009' has the diagnoses MEL, NV"),
+        ({"split": "test"}, LeakError, "lesion_id 'IL_0000009' lies in the splits test and train"),
+        ({"split": "test", "lesion_id": "x"}, LeakError, "patient_id 'IP_0000009' lies in the splits"),
+    ],
+)
+def test_a_shared_lesion_of_two_diagnoses_or_splits_is_refused(
+    values: dict[str, str], error: type[TableError], match: str, tmp_path: Path
+) -> None:
+    codes = {"diagnoses": ("MEL", "NV")}
+    one = case_folder(tmp_path / "one", [row("a", **ARCHIVE, split="train")], **codes)
+    two = case_folder(tmp_path / "two", [row("x", **{**ARCHIVE, **values})], **codes)
+    for prefix in (False, True):
+        with pytest.raises(error, match=match):
+            merge_cases([one, two], tmp_path / "out", prefix=prefix)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", ["a.png", "./a.png", "link.png", "hard.png", "folder/a.png", "sub//a.png"])
@@ -214,13 +256,36 @@ def test_a_merged_folder_can_be_merged_again(milk: Path, isic: Path, tmp_path: P
     assert merge_summary(table)["without_split"] == ["mine"]
 
 
-def test_columns_of_other_types_are_joined_as_text_or_refused(tmp_path: Path) -> None:
-    one = case_folder(tmp_path / "one", [row("a", ward=3, marks=[1.0])])
-    two = case_folder(tmp_path / "two", [row("b", ward="x")])
-    three = case_folder(tmp_path / "three", [row("c", marks="none")])
-    assert merge_cases([one, two], tmp_path / "out").frame["ward"].to_list() == ["3", "x"]
-    with pytest.raises(TableError, match="one and .*three: expected columns of one name to hold values of"):
-        merge_cases([one, three], tmp_path / "out")
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(3, "x"), (True, 2.5), (True, 1), ([1.0], "none"), (2**53 + 1, 0.5), ("a", ["a"])],
+    ids=str,
+)
+def test_columns_of_other_types_are_refused_by_name(ours: object, theirs: object, tmp_path: Path) -> None:
+    one = case_folder(tmp_path / "one", [row("a", ward=ours)])
+    bare = case_folder(tmp_path / "bare", [row("b")])
+    two = case_folder(tmp_path / "two", [row("c", ward=theirs)])
+    match = r"one and .*two: expected the column ward to hold values of one type, got .* and .*; rename"
+    with pytest.raises(TableError, match=match):
+        merge_cases([one, bare, two], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "dtype"),
+    [
+        (3, 2.5, pl.Float64), (None, 2.5, pl.Float64), (True, None, pl.Boolean), (None, [1], pl.List),
+        (None, None, pl.String), (None, "x", pl.String),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_no_value_fits_every_type_and_whole_numbers_fit_others(
+    ours: object, theirs: object, dtype: type[pl.DataType], tmp_path: Path
+) -> None:
+    one = case_folder(tmp_path / "one", [row("a", ward=ours)])
+    two = case_folder(tmp_path / "two", [row("b", ward=theirs)])
+    ward = merge_cases([one, two], tmp_path / "out").frame["ward"]
+    assert (ward.to_list(), ward.dtype.base_type()) == ([ours, theirs], dtype)
 
 
 def test_wrong_use_is_refused(milk: Path, isic: Path, tmp_path: Path) -> None:

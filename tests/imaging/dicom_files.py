@@ -184,6 +184,7 @@ def good() -> Iterator[Entry]:
     yield "full_window.dcm", dicom(level, "MONOCHROME2", **full), grey(level), 0, None
     swapped = dicom(rgb[..., [1, 0, 2]], ICCProfile=swapped_profile())
     yield "profile.dcm", swapped, rgb, 1, None
+    yield "not_burned_in.dcm", dicom(rgb, BurnedInAnnotation="NO"), rgb, 0, None
     yield "of_one_frame.dcm", dicom(rgb, NumberOfFrames=1), rgb, 0, None
     yield "named_dicom.jpg", dicom(rgb), rgb, 0, None
     charset = dicom(rgb, SpecificCharacterSet="ISO_IR 100")
@@ -202,8 +203,9 @@ def _good_jpegs(rgb: np.ndarray) -> Iterator[Entry]:
     ids = bare.replace(b"R\x11\x00G\x11\x00B\x11\x00", b"\1\x11\x00\2\x11\x00\3\x11\x00")
     ids = ids.replace(b"\x03R\x00G\x00B\x00", b"\x03\1\x00\2\x00\3\x00")
     at = ids.index(b"\xff\xee")
-    unmarked = ids[:at] + ids[at + 16 :]
-    yield "jpeg_rgb_unmarked.dcm", dicom(unmarked, "RGB", syntax=JPEG, size=size), rgb, 4, None
+    for name, marked in (("unmarked", ids), ("unmarked_with_ids", bare)):
+        unmarked = marked[:at] + marked[at + 16 :]
+        yield f"jpeg_rgb_{name}.dcm", dicom(unmarked, "RGB", syntax=JPEG, size=size), rgb, 4, None
     yield "jpeg_grey.dcm", dicom(level, "MONOCHROME2", syntax=JPEG), grey(level), 3, None
     yield "jpeg_white_is_zero.dcm", dicom(level, "MONOCHROME1", syntax=JPEG), grey(255 - level), 3, None
     turned = dicom(encode(rgb, "JPEG", exif=exif(6)), "YBR_FULL_422", syntax=JPEG, size=size)
@@ -263,6 +265,8 @@ def bad() -> Iterator[Entry]:
         ("deflated.dcm", dicom(rgb, syntax=DEFLATED), f"{decode} Deflated Explicit VR"),
         ("private.dcm", dicom(rgb, syntax="1.2.840.113619.5.2"), f"{decode} an unknown transfer syntax"),
         ("ct.dcm", dicom(level, "MONOCHROME2", kind=CT), "a photograph .* got CT Image Storage"),
+        ("burned_in.dcm", dicom(rgb, BurnedInAnnotation="YES"), "names may be drawn into its pixels; cover"),
+        ("burned_in_implicit.dcm", dicom(rgb, syntax=IMPLICIT, BurnedInAnnotation="YES"), "Annotation YES"),
         ("no_kind.dcm", dicom(rgb, kind="1.2.3.99"), "a photograph .* got a file of an unknown kind"),
         ("frames.dcm", dicom(np.vstack([rgb, rgb]), Rows=48, NumberOfFrames=2), "2 frames; expected one"),
         ("signed.dcm", dicom(level, "MONOCHROME2", PixelRepresentation=1), "got 8 of 8 bits, signed"),

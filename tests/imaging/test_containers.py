@@ -84,6 +84,16 @@ def test_only_a_path_below_an_hdf5_file_leads_into_one(file: Path) -> None:
     assert containers.file_of(folder / "a.png") == folder / "a.png"
 
 
+def test_an_hdf5_file_in_a_folder_called_like_one_is_found(file: Path) -> None:
+    folder = file.parent / "outer.h5" / "inner.HDF5"
+    folder.mkdir(parents=True)
+    moved = file.rename(folder / "images.h5")
+    assert containers.inside(moved / "group" / "x.h5" / "y") == (moved, "group/x.h5/y")
+    assert containers.is_there(moved / "opaque") and not containers.is_there(moved / "nothing")
+    assert read_image(moved / "opaque")[0, 0, 0] == 1
+    assert containers.inside(moved) is None
+
+
 def test_many_threads_read_from_one_handle(file: Path) -> None:
     containers._open.cache_clear()
     wanted = ["opaque", "bytes", "fixed", "group/inner"] * 100

@@ -134,6 +134,7 @@ def merge(
     if summary["without_split"]:
         without = ", ".join(summary["without_split"])
         say(f"no split in {without}, but in others: `dermapair data split {out}` gives all of them one")
+    say(f"a training picture of one may lie in another's test part: look with `dermapair data check {out}`")
     finish(summary, as_json=as_json)
 
 
@@ -186,9 +187,7 @@ def split(
     say(found if duplicates else "near duplicates were not looked for")
     largest = largest_group(pairs or (), len(table.frame))
     if largest > 2:
-        say(
-            f"the largest group of linked images has {largest}; if these are different lesions, see docs/data.md"
-        )
+        say(f"the largest group of linked images has {largest}; `dermapair data check` shows them")
     if unreadable:
         say(f"{len(unreadable)} images cannot be read, so compared with none; see `dermapair data check`")
     summary = {"cases": str(cases), "splits": counts, "near_duplicates": n_pairs}

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.errors import TableError, UsageError
+from dermapair.imaging.formats import ENDINGS
 from dermapair.types import VIEWS, View
 
 
@@ -87,10 +86,8 @@ def _places(folder: Path, views: Sequence[View], view: str) -> dict[View, Path]:
 
 
 def looks_like_an_image(file: Path) -> bool:
-    """Return whether the name's ending is that of pictures; a CSV beside subfolders is no matter."""
-    ending = file.suffix.lower()
-    known = ending in (".dcm", ".dicom") or Image.registered_extensions().get(ending) in Image.OPEN
-    return known and not file.name.startswith(".")
+    """Return whether the name's ending is that of pictures that can be read; other files are no matter."""
+    return file.suffix.lower() in ENDINGS and not file.name.startswith(".")
 
 
 def _view(name: str) -> View:

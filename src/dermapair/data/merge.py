@@ -58,7 +58,8 @@ def merge_cases(
         folders: two or more case folders of different names.
         out: case folder to write.
         diagnosis: own keeps the codes, which must be the same in all; common takes `diagnosis_common`.
-        prefix: put `<folder name>/` before all ids, so that equal ones of two folders stay apart.
+        prefix: put `<folder name>/` before all ids, so that equal ones of two folders stay apart; not before
+            lesions and patients of the ISIC Archive, which are the same in all its sets.
 
     Returns:
         The table, with the name of each row's folder in `merged_from`. Its root is the folder that holds the
@@ -66,7 +67,8 @@ def merge_cases(
 
     Raises:
         UsageError: too few folders, two of one name, `out` among them, or an unknown `diagnosis`.
-        TableError: a folder cannot be read, two share an id or a file, or their codes differ.
+        TableError: a folder cannot be read, two share an image, a file or ids that may differ, or their codes
+            differ, or a shared lesion has two diagnoses or splits.
     """
     if diagnosis not in DIAGNOSIS:
         raise UsageError(unknown_choice("diagnosis", diagnosis, DIAGNOSIS))
@@ -77,14 +79,7 @@ def merge_cases(
             _refuse_other_codes(one, other)
     root = _common_root(parts)
     frames = [_rows(part, root, prefix=prefix) for part in parts]
-    try:
-        frame = pl.concat(frames, how="diagonal_relaxed")
-    except pl.exceptions.PolarsError as error:
-        named = " and ".join(str(part.folder) for part in parts)
-        raise TableError(
-            f"{named}: expected columns of one name to hold values of one type, got others "
-            f"({str(error).splitlines()[0]}); rename one and import again"
-        ) from error
+    frame = _stacked(parts, frames)
     diagnoses = parts[0].table.diagnoses
     if diagnosis == "common":
         frame, diagnoses = _in_common_terms(frame)
@@ -138,7 +133,10 @@ def _read_parts(folders: Sequence[Path], out: Path) -> list[Part]:
 
 
 def _refuse_shared(one: Part, other: Part, *, prefix: bool) -> None:
-    """Refuse files and ids that two parts share; by `prefix` only ids are kept apart that may differ."""
+    """Refuse files and ids that two parts share; by `prefix` only ids are kept apart that may differ.
+
+    Lesions and patients of the ISIC Archive may be in both, as grouping keeps them together by their ids.
+    """
     where = f"{one.folder} and {other.folder}"
     twice = [path for key, path in one.files.items() if key in other.files]
     if twice:
@@ -148,13 +146,14 @@ def _refuse_shared(one: Part, other: Part, *, prefix: bool) -> None:
         )
     for column in IDS:
         ids, others = (part.table.frame[column].drop_nulls().unique().sort() for part in (one, other))
-        same = _shared(*(each.str.extract(ARCHIVE_ID).drop_nulls() for each in (ids, others)))
+        same = _same_in_the_archive(ids, others, column)
         if same:
+            wanted = "no image that is in both" if column == "image_id" else "one way to write each id"
             raise TableError(
-                f"{where}: expected nothing that is in both, got {len(same)} of {column} from the ISIC "
-                f"Archive, whose ids mean the same in all sets ({_some(same)}); merge only one of the folders"
+                f"{where}: expected {wanted}, got {len(same)} of {column} from the ISIC Archive, whose ids "
+                f"mean the same in all sets ({_some(same)}); merge only one of the folders"
             )
-        both = _shared(ids, others)
+        both = _shared(*(each.filter(~each.str.contains(ARCHIVE_ID)) for each in (ids, others)))
         if both and not prefix:
             raise TableError(
                 f"{where}: expected ids of one folder each, got {len(both)} of {column} in both "
@@ -166,6 +165,14 @@ def _refuse_shared(one: Part, other: Part, *, prefix: bool) -> None:
 def _shared(ids: pl.Series, others: pl.Series) -> list[str]:
     found: list[str] = ids.filter(ids.is_in(others.implode())).unique().sort().to_list()
     return found
+
+
+def _same_in_the_archive(ids: pl.Series, others: pl.Series, column: str) -> list[str]:
+    """Return what both parts have of the archive: of images all, else what is not written in one way."""
+    same = _shared(*(each.str.extract(ARCHIVE_ID).drop_nulls() for each in (ids, others)))
+    names = pl.concat([ids, others]).unique().str.extract(ARCHIVE_ID).drop_nulls()
+    several = set(names.filter(names.is_duplicated()))
+    return [name for name in same if column == "image_id" or name in several]
 
 
 def _files(table: CaseTable) -> dict[str, str]:
@@ -215,11 +222,59 @@ def _rows(part: Part, root: Path, *, prefix: bool) -> pl.DataFrame:
     below = part.table.root.resolve().relative_to(root).as_posix()
     before = "" if below == "." else f"{below}/"
     columns = [pl.lit(before) + pl.col(c) for c in FILES if frame.schema.get(c) == pl.String]
-    columns += [pl.lit(f"{part.name}/") + pl.col(c) for c in IDS if prefix]
+    columns += [_prefixed(c, part.name) for c in IDS if prefix]
     came = pl.lit(part.name)
     if MERGED_FROM in frame.columns:  # a part that was merged itself
         came = pl.format("{}/{}", came, MERGED_FROM)
     return frame.with_columns(*(c.alias(c.meta.root_names()[0]) for c in columns), came.alias(MERGED_FROM))
+
+
+def _prefixed(column: str, name: str) -> pl.Expr:
+    """Return ids with the name before them, but for the archive's lesions and patients."""
+    ids = pl.col(column)
+    same = ids.str.contains(ARCHIVE_ID) if column != "image_id" else pl.lit(False)
+    return pl.when(same).then(ids).otherwise(pl.lit(f"{name}/") + ids).alias(column)
+
+
+def _stacked(parts: Sequence[Part], frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows of all parts; no value changes but whole numbers to equal ones of a wider type."""
+    names = list(dict.fromkeys(name for frame in frames for name in frame.columns))
+    types = {name: _type_of(name, parts, frames) for name in names}
+    same = [
+        frame.with_columns(
+            pl.col(name).cast(types[name]) if values.count() else pl.lit(None, types[name]).alias(name)
+            for name, values in zip(frame.columns, frame.get_columns(), strict=True)
+        )
+        for frame in frames
+    ]
+    return pl.concat(same, how="diagonal")
+
+
+def _type_of(name: str, parts: Sequence[Part], frames: Sequence[pl.DataFrame]) -> pl.DataType:
+    """Return the type of a merged column; one without any value fits every other.
+
+    Raises:
+        TableError: two parts hold values of types that are not the same, and not both numbers that one type
+            can hold unchanged.
+    """
+    there = [(part, frame[name]) for part, frame in zip(parts, frames, strict=True) if name in frame.columns]
+    held = [(part, values) for part, values in there if values.count()] or there[:1]
+    first, values = held[0]
+    other = next((one for one in held if one[1].dtype != values.dtype), None)
+    if other is None:
+        return values.dtype
+    if all(each.dtype.is_integer() or each.dtype.is_float() for _, each in held):
+        wider = pl.concat([each.clear().to_frame() for _, each in held], how="vertical_relaxed").dtypes[0]
+        if all(_stays_the_same(each, wider) for _, each in held):
+            return wider
+    raise TableError(
+        f"{first.folder} and {other[0].folder}: expected the column {name} to hold values of one type, got "
+        f"{values.dtype} and {other[1].dtype}; rename or convert it in one of them and import that again"
+    )
+
+
+def _stays_the_same(values: pl.Series, wider: pl.DataType) -> bool:
+    return values.cast(wider, strict=False).cast(values.dtype, strict=False).equals(values)
 
 
 def _in_common_terms(frame: pl.DataFrame) -> tuple[pl.DataFrame, tuple[str, ...]]:

@@ -19,16 +19,16 @@ ENDINGS = (".hdf5", ".h5")
 MAX_BYTES = 2**28
 """Largest picture file that is read from a container."""
 
-_INSIDE = re.compile(r"(.*?\.(?:hdf5|h5))[/\\](.+)", re.IGNORECASE | re.DOTALL)
+_FILE_ENDS = re.compile(r"\.(?:hdf5|h5)(?=[/\\].)", re.IGNORECASE | re.DOTALL)
 _OPEN_FILES = 4
 
 
 def inside(path: str | Path) -> tuple[Path, str] | None:
     """Return (HDF5 file, key) of a path that leads into one, None for every other path."""
-    match = _INSIDE.fullmatch(str(path))
-    if match is None or not os.path.isfile(match[1]):  # a folder may be called so, too
-        return None
-    return Path(match[1]), match[2]
+    text = str(path)
+    ends = (match.end() for match in _FILE_ENDS.finditer(text))
+    end = next((end for end in ends if os.path.isfile(text[:end])), None)  # a folder may be called so, too
+    return None if end is None else (Path(text[:end]), text[end + 1 :])
 
 
 def file_of(path: Path) -> Path:

@@ -54,11 +54,11 @@ _HIGH_BIT, _SIGNED = 0x00280102, 0x00280103
 _WINDOW_CENTRE, _WINDOW_WIDTH, _INTERCEPT, _SLOPE = 0x00281050, 0x00281051, 0x00281052, 0x00281053
 _LEVEL_TABLES = (0x00283000, 0x00283010)
 _LUT_DESCRIPTORS, _LUT_DATA = (0x00281101, 0x00281102, 0x00281103), (0x00281201, 0x00281202, 0x00281203)
-_ICC = 0x00282000
+_ICC, _BURNED_IN = 0x00282000, 0x00280301
 _WANTED = (
     *(_SOP_CLASS, _SAMPLES, _PHOTOMETRIC, _PLANAR, _FRAMES, _ROWS, _COLUMNS, _ALLOCATED, _STORED, _HIGH_BIT),
     *(_SIGNED, _WINDOW_CENTRE, _WINDOW_WIDTH, _INTERCEPT, _SLOPE, *_LEVEL_TABLES, *_LUT_DESCRIPTORS),
-    *(*_LUT_DATA, _ICC),
+    *(*_LUT_DATA, _ICC, _BURNED_IN),
 )
 PIXEL_DATA, _PIXEL_GROUP = 0x7FE00010, 0x7FE0
 _MOST_BYTES = 2**24  # of an element ahead of the pixels; the largest are colour profiles
@@ -191,6 +191,12 @@ def read_header(file: BinaryIO, label: str) -> Header:
     if kind not in PHOTOGRAPHS:
         got = _name_of(kind, "a file of an unknown kind", label)
         raise refused(label, "a photograph (DICOM's VL, dermoscopic or secondary capture image)", got)
+    if _text(found.get(_BURNED_IN)).upper() == "YES":
+        raise ImageError(
+            label,
+            "expected a picture without text, got one whose header says that it has some (BurnedInAnnotation "
+            "YES): names may be drawn into its pixels; cover them and set the element to NO",
+        )
     header = _checked(found, syntax, file.tell(), label)
     if header.photometric in GREY:
         _check_levels(found, header, label)

@@ -127,7 +127,8 @@ def _native_bytes(file: BinaryIO, header: Header, length: int, label: str) -> by
 def _jpeg(data: bytes, header: Header, label: str) -> Image.Image:
     """Return an embedded JPEG decoded.
 
-    Its own markers say whether its colours were transformed; where it has none, the header says it.
+    Its own markers, or components called R, G and B, say whether its colours were transformed; where it has
+    neither, the header says it.
     """
     if header.stored != 8:
         raise refused(label, "JPEG with samples of 8 bits", f"{header.stored} bits")
@@ -136,7 +137,8 @@ def _jpeg(data: bytes, header: Header, label: str) -> Image.Image:
     _check_size(image, header, label)
     if len(image.getbands()) != header.samples or header.photometric == dicom.PALETTE:
         raise damaged(label, "one whose picture has other colours than its header says")
-    as_they_are = header.photometric == "RGB" and not {"jfif", "adobe"} & image.info.keys()
+    says_it = {"jfif", "adobe"} & image.info.keys() or bytes(layer[0] for layer in image.layer) == b"RGB"
+    as_they_are = header.photometric == "RGB" and not says_it
     icc = image.info.get("icc_profile")
     picture: Image.Image = jpeg.decode(image, file, label)
     if as_they_are:

@@ -32,6 +32,11 @@ _ACCEPTED: tuple[tuple[bytes, type[ImageFile.ImageFile]], ...] = (
     (rb"RIFF.{4}WEBP", WebPImageFile),
     (rb".{128}DICM", DicomImageFile),  # last: its first 128 bytes may be those of a TIFF of the same picture
 )
+_TYPES = {decoder.format for _, decoder in _ACCEPTED}
+ENDINGS = frozenset(
+    {".dcm", ".dicom", ".mpo", *(ending for ending, of in Image.EXTENSION.items() if of in _TYPES)}
+)
+"""Endings of the names of files of those types, in small letters."""
 _FOREIGN = (
     (rb"GIF8[79]a", "a GIF picture"),
     (rb".{4}ftyp(hei|hev|mif1|msf1)", "a HEIC picture"),

@@ -8,7 +8,7 @@ import h5py
 import polars as pl
 import pytest
 
-from dermapair.data.adapters.common import one_hot_label, require_codes, require_files
+from dermapair.data.adapters.common import one_hot_label, read_table, require_codes, require_files
 from dermapair.errors import MissingFilesError, TableError
 
 
@@ -43,6 +43,14 @@ def test_a_one_hot_row_gives_its_column_or_the_name_for_none() -> None:
     assert one_hot_label(frame.head(2), ["A", "B"], path=path).to_list() == ["B", "A"]
     with pytest.raises(TableError, match=r"t\.csv: row 3 \(z\).* exactly one 1, got 0\.0, 0"):
         one_hot_label(frame, ["A", "B"], path=path)
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\n\xe9,1\n", b"a,b\n1,2,3\n"], ids=["empty", "latin-1", "ragged"])
+def test_what_is_no_csv_is_refused_with_what_to_do(data: bytes, tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(data)
+    match = r"t\.csv: expected a CSV table in UTF-8, but .+; correct it and save it as CSV in UTF-8$"
+    with pytest.raises(TableError, match=match):
+        read_table(tmp_path / "t.csv", required=())
 
 
 def test_the_first_unknown_code_is_named_with_its_row() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.adapters.fake_ham10000 import write_ham10000
+from data.adapters.layouts import deeper_in_capitals
 from dermapair.data.adapters import import_cases
 from dermapair.errors import MissingFilesError, TableError
 
@@ -22,6 +23,22 @@ def test_images_lie_in_two_folders_or_in_one(parts: bool, ending: str, tmp_path:
     ]
     assert table.diagnoses == ("akiec", "bcc", "bkl", "df", "mel", "nv", "vasc")
     assert table.frame["patient_id"].to_list() == [None] * 4
+
+
+@pytest.mark.parametrize("name", ["HAM10000_metadata.tab", "HAM10000_images_part_1/HAM10000_metadata.csv"])
+def test_the_table_may_be_the_dataverses_or_among_the_images_and_these_a_folder_deeper_in_capitals(
+    name: str, tmp_path: Path
+) -> None:
+    root = write_ham10000(tmp_path / "set")
+    expected = import_cases("ham10000", root).frame
+    table = (root / "HAM10000_metadata.csv").rename(root / name)
+    if table.suffix == ".tab":
+        table.write_text(table.read_text().replace(",", "\t").replace("scalp", '"scalp"'))
+    deeper_in_capitals(root / "HAM10000_images_part_1")
+    frame = import_cases("ham10000", root).frame
+    assert frame.drop("path").equals(expected.drop("path"))
+    assert frame["path"][0] == "HAM10000_images_part_1/HAM10000_images_part_1/ISIC_0027419.JPG"
+    assert frame["path"][1] == "HAM10000_images_part_2/ISIC_0025030.jpg"
 
 
 def test_unknown_values_are_null_and_how_a_diagnosis_was_confirmed_is_kept(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from data.adapters.fake_isic2019 import write_isic2019
 from data.adapters.fake_isic2020 import write_isic2020
 from data.adapters.fake_isic2024 import write_isic2024
 from dermapair.data.adapters import import_cases
-from dermapair.data.adapters.isic import newest
+from dermapair.data.adapters.layout import newest
 from dermapair.data.cases import read_cases, write_cases
 from dermapair.errors import MissingFilesError, TableError
 
@@ -65,6 +65,40 @@ def test_images_without_their_tables_are_there_with_unknown_diagnoses(root: Path
     frame = import_cases(adapter, root).frame
     assert sorted(frame["image_id"]) == sorted(with_truth["image_id"])
     assert frame["diagnosis"].to_list() == [None] * len(frame)
+
+
+def test_a_training_part_without_its_truth_is_named_and_a_test_part_is_not(root: Path, adapter: str) -> None:
+    whole = import_cases(adapter, root).frame
+    for path in [
+        path for path in root.rglob("*.csv") if "etadata.csv" not in path.name or adapter == "isic2024"
+    ]:
+        if "LesionGroupings" not in path.name:
+            path.unlink()
+    notes = import_cases(adapter, root).manifest["notes"]
+    of = {"Training": {None, "train"}, "Validation": {"val"}}
+    counts = {name: sum(split in splits for split in whole["split"]) for name, splits in of.items()}
+    expected = [
+        f"no truth was found for the {name} part ({file}): {counts[name]} images without a diagnosis"
+        for name in of
+        if counts[name]
+        for file in [SETS[adapter][1].replace("Training", name).replace("_v2", "")]
+    ]
+    assert notes == expected
+
+
+@pytest.mark.parametrize(
+    ("adapter", "table"),
+    [
+        ("isic2018", "ISIC2018_Task3_Training_LesionGroupings.csv"),
+        ("isic2019", "ISIC_2019_Training_Metadata.csv"),
+    ],
+)
+def test_a_set_without_its_table_of_lesions_is_named(root: Path, table: str, adapter: str) -> None:
+    (root / table).unlink()
+    assert import_cases(adapter, root).manifest["notes"] == [
+        f"no lesion ids were found for the Training part ({table}): images of one lesion count as several, "
+        f"and a split may part them"
+    ]
 
 
 def test_the_training_part_alone_is_enough(root: Path, adapter: str) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from data.adapters.fake_milk10k import write_milk10k
+from data.adapters.layouts import deeper_in_capitals
 from dermapair.data.adapters import import_cases
 from dermapair.data.adapters.milk10k import DIAGNOSES
 from dermapair.data.cases import read_cases, write_cases
@@ -55,6 +56,17 @@ def test_training_has_no_split_and_the_test_part_has_no_truth(root: Path) -> Non
     assert dict(by_split.iter_rows()) == {None: ["BCC", "MEL", "NV"], "test": []}
     assert table.diagnoses == DIAGNOSES
     assert table.frame["official_split"].to_list() == table.frame["split"].to_list()
+
+
+def test_tables_may_lie_among_the_images_and_these_a_folder_deeper_in_capitals(root: Path) -> None:
+    expected = import_cases("milk10k", root).frame
+    for table in [*root.glob("MILK10k_Training_*.csv")]:
+        table.rename(root / "MILK10k_Training_Input" / table.name)
+    deeper_in_capitals(root / "MILK10k_Training_Input")
+    frame = import_cases("milk10k", root).frame
+    assert frame.drop("path").equals(expected.drop("path"))
+    assert frame["path"][0] == "MILK10k_Training_Input/MILK10k_Training_Input/IL_0000001/ISIC_9000001.JPG"
+    assert frame["path"][-1] == expected["path"][-1]
 
 
 def test_the_supplement_is_joined_by_image(root: Path) -> None:

@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from data.adapters.fake_pad_ufes_20 import write_pad_ufes_20
+from data.adapters.layouts import deeper_in_capitals
 from dermapair.data.adapters import import_cases
 from dermapair.errors import MissingFilesError, TableError
 
@@ -22,6 +23,19 @@ def test_images_lie_in_one_folder_or_in_parts(folders: tuple[str, ...], tmp_path
     table = import_cases("pad-ufes-20", write_pad_ufes_20(tmp_path, *folders))
     assert table.frame["path"][0] == f"{folders[0]}/PAT_7_12_939.png"
     assert all(table.path(row).is_file() for row in range(4))
+
+
+def test_metadata_may_lie_among_the_images_and_these_a_folder_deeper_in_capitals(tmp_path: Path) -> None:
+    root = write_pad_ufes_20(tmp_path, *(f"images/{part}" for part in PARTS))
+    expected = import_cases("pad-ufes-20", root).frame
+    (root / "metadata.csv").rename(root / "images" / "metadata.csv")
+    deeper_in_capitals(root / "images" / PARTS[0])
+    frame = import_cases("pad-ufes-20", root).frame
+    assert frame.drop("path").equals(expected.drop("path"))
+    assert frame["path"].to_list()[:2] == [
+        "images/imgs_part_1/imgs_part_1/PAT_7_12_939.PNG",
+        "images/imgs_part_2/PAT_7_12_940.png",
+    ]
 
 
 def test_a_lesion_number_of_two_patients_is_two_lesions(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ def read_table(
     required: Sequence[str],
     unknown: Sequence[str] = OFFICIAL_UNKNOWN,
     header: bool = True,
+    separator: str = ",",
 ) -> pl.DataFrame:
     """Read a CSV as text, every value a string.
 
@@ -38,6 +39,7 @@ def read_table(
         required: columns that it must have.
         unknown: cells that become null.
         header: whether the first row holds the names of the columns.
+        separator: what is between two cells.
 
     Raises:
         TableError: the file is missing or not a CSV in UTF-8 with commas, a column is doubled, or a required
@@ -45,13 +47,18 @@ def read_table(
     """
     try:
         data = path.read_bytes().removeprefix(codecs.BOM_UTF8)  # polars leaves "" in a quoted name behind it
-        _refuse_other_kinds(data, path, header=header)
-        frame = pl.read_csv(data, has_header=header, infer_schema=False, null_values=list(unknown))
+        if separator == ",":
+            _refuse_other_kinds(data, path, header=header)
+        frame = pl.read_csv(
+            data, has_header=header, separator=separator, infer_schema=False, null_values=list(unknown)
+        )
     except FileNotFoundError:
         raise TableError(f"{path}: expected this table, but it is not there; check the folder") from None
     except (pl.exceptions.PolarsError, UnicodeDecodeError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise TableError(f"{path}: expected a CSV table in UTF-8, but {reason}") from error
+        raise TableError(
+            f"{path}: expected a CSV table in UTF-8, but {reason}; correct it and save it as CSV in UTF-8"
+        ) from error
     names = [_stripped(name) for name in frame.columns]
     plain = [_stripped(_POLARS_DOUBLE.sub("", name)) for name in frame.columns]
     doubled = [name for name in plain if plain.count(name) > 1 and name in names]

@@ -1,15 +1,10 @@
 """What the ISIC challenges share: parts with their tables and image folders, found under several names.
 
-A `*` in a name stands for nothing or for a version, `_v2` and so on; the newest that is there is read. A
-table lies in the set's folder, in a folder of its own name, or among the images. Images may lie one folder
-deeper, in one of the same name, as archives unpack. Only files with the endings of images count, so the
-superpixels and tables beside them are left alone.
+Where tables and images may lie, and what a `*` in their names means, is in `layout`.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +14,10 @@ import numpy as np
 import polars as pl
 
 from dermapair.data.adapters.common import numbers, read_table, require_files
+from dermapair.data.adapters.layout import JPEG, find_table, list_images, places
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.errors import TableError
-from dermapair.imaging import containers
 
-JPEG = (".jpg", ".jpeg")
 CONFLICT = "official_diagnosis"
 """Extra column: what the truth says of the images of a lesion that it gives several diagnoses."""
 
@@ -41,6 +35,7 @@ class Part:
         truth: names of the table of diagnoses, the first found counting; a part may lack it.
         metadata: further tables, each that is there is joined.
         endings: of the images.
+        lesions: the table that gives it lesion ids, where the import shall name one that is missing.
     """
 
     split: str | None
@@ -48,6 +43,7 @@ class Part:
     truth: Sequence[str] = ()
     metadata: Sequence[str] = ()
     endings: Sequence[str] = JPEG
+    lesions: str = ""
 
 
 def metadata_reader(image: str, columns: Mapping[str, str], *, kept: Sequence[str] = ()) -> Reader:
@@ -155,9 +151,27 @@ def _read_part(root: Path, part: Part, kind: ISICSet) -> tuple[pl.DataFrame, lis
         split=split,
         official_split=split,
     )
-    if truth is None or not left_out:
-        return frame, []
-    return frame, [f"{truth.name}: {left_out} images of further tables or folders are not in it and left out"]
+    notes = _lacks(frame, part, truth)
+    if truth is not None and left_out:
+        notes += [f"{truth.name}: {left_out} images of further tables or folders are not in it and left out"]
+    return frame, notes
+
+
+def _lacks(frame: pl.DataFrame, part: Part, truth: Path | None) -> list[str]:
+    """Return what is to be said where a part for learning has no truth or no lesion ids."""
+    name = "Validation" if part.split == "val" else "Training"
+    notes = []
+    if truth is None and part.split != "test":
+        notes += [
+            f"no truth was found for the {name} part ({_plain(part.truth[0])}): {len(frame)} images without "
+            f"a diagnosis"
+        ]
+    if part.lesions and "lesion_id" not in frame.columns:
+        notes += [
+            f"no lesion ids were found for the {name} part ({_plain(part.lesions)}): images of one lesion "
+            f"count as several, and a split may part them"
+        ]
+    return notes
 
 
 def _plain(name: str) -> str:
@@ -175,62 +189,6 @@ def _checked(reader: Reader, path: Path) -> pl.DataFrame:
         row, image = doubled.select("row", "image_id").row(0)
         raise TableError(f"{path}: row {row} (image {image!r}): this image occurs twice; keep one row of it")
     return frame
-
-
-def newest(folder: Path, name: str) -> Path | None:
-    """Return the entry of a folder with this name, where a `*` may be a version; None if there is none."""
-    head, *rest = name.split("/")
-    if rest:
-        below = newest(folder, head)
-        return newest(below, "/".join(rest)) if below and below.is_dir() else None
-    if "*" not in head:
-        return folder / head if (folder / head).exists() else None
-    pattern = re.compile(r"(?:_v(\d+))?".join(map(re.escape, head.split("*"))))
-    versions = {
-        tuple(int(number or 1) for number in match.groups()): entry
-        for entry in os.listdir(folder)
-        if (match := pattern.fullmatch(entry))
-    }
-    return folder / versions[max(versions)] if versions else None
-
-
-def places(root: Path, name: str) -> list[Path]:
-    """Return where the images of a folder or HDF5 file may lie: there, and in a folder of the same name."""
-    place = newest(root, name) if root.is_dir() else None
-    if place is None:
-        return []
-    inner = place / place.name
-    return [place, inner] if inner.is_dir() else [place]
-
-
-def find_table(root: Path, names: Sequence[str], folders: Sequence[Path] = ()) -> Path | None:
-    """Return the first of these tables: in the root, in a folder of its own name, or among the images."""
-    for name in names:
-        own = newest(root, name.removesuffix(".csv")) if root.is_dir() else None
-        for place in (root, own, *folders):
-            path = newest(place, name) if place is not None and place.is_dir() else None
-            if path is not None and path.is_file():
-                return path
-    return None
-
-
-def list_images(root: Path, folders: Sequence[Path], endings: Sequence[str]) -> pl.DataFrame:
-    """Return `image_id` and `path` of the images in these places, sorted; of equal ids the first place."""
-    frames = [pl.DataFrame(schema={"image_id": pl.String, "path": pl.String})]
-    for folder in folders:
-        files = pl.Series("file", sorted(_names_in(folder, tuple(endings))), dtype=pl.String)
-        stem = pl.col("file") if folder.is_file() else pl.col("file").str.replace(r"\.[^.]*$", "")
-        place = folder.relative_to(root).as_posix()
-        frames.append(files.to_frame().select(stem.alias("image_id"), path=place + "/" + pl.col("file")))
-    return pl.concat(frames).unique("image_id", keep="first", maintain_order=True)
-
-
-def _names_in(place: Path, endings: tuple[str, ...]) -> list[str]:
-    """Return the names of the images in a folder, or the keys of an HDF5 file."""
-    if place.is_file():
-        return containers.keys(place)
-    with os.scandir(place) as entries:
-        return [e.name for e in entries if e.name.lower().endswith(endings) and e.is_file()]
 
 
 def _with_lesions(frame: pl.DataFrame, pairs: pl.DataFrame | None) -> tuple[pl.DataFrame, str]:

@@ -35,6 +35,7 @@ def _part(name: str, split: str) -> Part:
         folders=[f"{stem}_Input"],
         truth=[f"{stem}_GroundTruth*.csv"],
         metadata=[f"{stem}_LesionGroupings*.csv"],
+        lesions=f"{stem}_LesionGroupings*.csv" if name == "Training" else "",
     )
 
 

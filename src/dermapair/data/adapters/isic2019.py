@@ -33,6 +33,7 @@ def _part(name: str, split: str | None) -> Part:
         folders=[f"{stem}_Input"],
         truth=[f"{stem}_GroundTruth*.csv"],
         metadata=[f"{stem}_Metadata*.csv"],
+        lesions=f"{stem}_Metadata*.csv" if name == "Training" else "",
     )
 
 

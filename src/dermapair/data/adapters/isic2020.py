@@ -17,7 +17,8 @@ from pathlib import Path
 import polars as pl
 
 from dermapair.data.adapters.common import OFFICIAL_UNKNOWN, numbers, read_table, require_codes
-from dermapair.data.adapters.isic import JPEG, ISICSet, Part, find_table, read_set
+from dermapair.data.adapters.isic import ISICSet, Part, read_set
+from dermapair.data.adapters.layout import JPEG, find_table
 from dermapair.data.cases import CaseTable
 from dermapair.errors import TableError
 

@@ -1,9 +1,9 @@
 """MILK10k (ISIC 2025): pairs of a clinical close-up and a dermoscopic image, 11 diagnoses.
 
 Official layout: `MILK10k_<Part>_Input/<lesion_id>/<isic_id>.jpg` with `MILK10k_<Part>_Metadata.csv`,
-`_GroundTruth.csv` and `_Supplement.csv`; Part is Training or Test. Source: MILK study team, MILK10k, ISIC
-Archive 2025, doi:10.34970/648456, CC BY-NC 4.0. No patient ids exist. `skin_tone` is the set's own scale,
-0 (very dark) to 5 (very light).
+`_GroundTruth.csv` and `_Supplement.csv` beside it or in it; Part is Training or Test. Source: MILK study
+team, MILK10k, ISIC Archive 2025, doi:10.34970/648456, CC BY-NC 4.0. No patient ids exist. `skin_tone` is the
+set's own scale, 0 (very dark) to 5 (very light).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 
 from dermapair.data.adapters.common import numbers, one_hot_label, read_table, require_files
+from dermapair.data.adapters.layout import JPEG, find_table, list_images, places
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.errors import TableError
 
@@ -32,7 +33,7 @@ _METADATA = (
 
 def read(root: Path) -> CaseTable:
     """Return the case table of a MILK10k folder, with whichever of its parts are there."""
-    parts = [part for part in ("Training", "Test") if (root / f"MILK10k_{part}_Metadata.csv").is_file()]
+    parts = [part for part in ("Training", "Test") if _table(root, part, "Metadata")]
     if not parts:
         raise TableError(f"{root}: expected MILK10k_Training_Metadata.csv or MILK10k_Test_Metadata.csv there")
     frame = pl.concat([_read_part(root, part) for part in parts], how="diagonal_relaxed")
@@ -44,28 +45,45 @@ def read(root: Path) -> CaseTable:
 
 def _read_part(root: Path, part: str) -> pl.DataFrame:
     """Return the rows of one official part."""
-    path = root / f"MILK10k_{part}_Metadata.csv"
+    path = _table(root, part, "Metadata")
+    assert path is not None  # `read` asked
     frame = read_table(path, required=_METADATA)
     unknown = frame.with_row_index("row").filter(~pl.col("image_type").is_in(list(VIEW_OF)).fill_null(False))
     if len(unknown):
         row, value = unknown["row"][0] + 1, unknown["image_type"][0]
         raise TableError(f"{path}: row {row}: expected image_type {' or '.join(VIEW_OF)}, got {value!r}")
     frame = frame.with_columns(numbers(frame, "age_approx", path=path).alias("age")).drop("age_approx")
-    frame = _with_truth(frame, root / f"MILK10k_{part}_GroundTruth.csv")
-    frame = _with_supplement(frame, root / f"MILK10k_{part}_Supplement.csv")
+    frame = _with_truth(frame, _table(root, part, "GroundTruth"))
+    frame = _with_supplement(frame, _table(root, part, "Supplement"))
+    expected = pl.format(f"MILK10k_{part}_Input/{{}}/{{}}.jpg", "lesion_id", "isic_id")
+    frame = frame.join(_images(root, part), on=["lesion_id", "isic_id"], how="left", maintain_order="left")
     split = None if part == "Training" else "test"
     return frame.with_columns(
         pl.col("image_type").replace_strict(VIEW_OF).alias("view"),
-        pl.format(f"MILK10k_{part}_Input/{{}}/{{}}.jpg", "lesion_id", "isic_id").alias("path"),
+        pl.coalesce("path", expected).alias("path"),
         pl.lit(split, dtype=pl.String).alias("split"),
         pl.lit(split, dtype=pl.String).alias("official_split"),
         pl.lit("MILK10k").alias("source"),
     ).rename({"isic_id": "image_id", "skin_tone_class": "skin_tone", "copyright_license": "license"})
 
 
-def _with_truth(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _table(root: Path, part: str, kind: str) -> Path | None:
+    """Return a part's table of this kind, where there is one."""
+    return find_table(root, [f"MILK10k_{part}_{kind}.csv"], places(root, f"MILK10k_{part}_Input"))
+
+
+def _images(root: Path, part: str) -> pl.DataFrame:
+    """Return `lesion_id`, `isic_id` and `path` of the images in a part's folders of lesions."""
+    inputs = places(root, f"MILK10k_{part}_Input")
+    folders = [folder for place in inputs for folder in sorted(place.iterdir()) if folder.is_dir()]
+    images = list_images(root, folders, JPEG)
+    lesion = pl.col("path").str.extract(r"([^/]+)/[^/]+$")
+    return images.select(lesion.alias("lesion_id"), "path", isic_id="image_id")
+
+
+def _with_truth(frame: pl.DataFrame, path: Path | None) -> pl.DataFrame:
     """Join the ground truth, which a test part may lack."""
-    if not path.is_file():
+    if path is None:
         return frame.with_columns(pl.lit(None, dtype=pl.String).alias("diagnosis"))
     truth = read_table(path, required=("lesion_id", *DIAGNOSES))
     truth = truth.select("lesion_id", one_hot_label(truth, DIAGNOSES, path=path))
@@ -84,9 +102,9 @@ def _with_truth(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
     return joined
 
 
-def _with_supplement(frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _with_supplement(frame: pl.DataFrame, path: Path | None) -> pl.DataFrame:
     """Join the supplement (full diagnosis, how it was confirmed) where there is one."""
-    if not path.is_file():
+    if path is None:
         return frame
     return frame.join(
         read_table(path, required=("isic_id",)), on="isic_id", how="left", maintain_order="left"

@@ -1,9 +1,9 @@
 """PAD-UFES-20: clinical photographs by smartphone, six diagnoses, with what the patients told.
 
-Official layout: `metadata.csv` and `<img_id>` in `images/`, `imgs_part_1/` to `_3/`, or those inside
-`images/`. Source: Pacheco et al. 2020, doi:10.17632/zr7vgbcyr2.1, CC BY 4.0. Different patients share some
-lesion numbers, so `lesion_id` is patient and number. `skin_tone` is the Fitzpatrick type, 1 to 6. Every other
-column is kept; `UNK` is unknown. Tried on true first rows of the metadata only.
+Official layout: `metadata.csv`, also among the images, and `<img_id>` in `images/`, `imgs_part_1/` to `_3/`,
+or those inside `images/`. Source: Pacheco et al. 2020, doi:10.17632/zr7vgbcyr2.1, CC BY 4.0. Different
+patients share some lesion numbers, so `lesion_id` is patient and number. `skin_tone` is the Fitzpatrick type,
+1 to 6. Every other column is kept; `UNK` is unknown. Tried on true first rows of the metadata only.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from dermapair.data.adapters.common import (
     refuse_unknown,
     require_files,
 )
+from dermapair.data.adapters.layout import find_table, list_images, places
 from dermapair.data.cases import CaseTable, case_frame
 from dermapair.errors import TableError
 
@@ -31,21 +32,25 @@ _METADATA = ("patient_id", "lesion_id", "age", "gender", "fitspatrick", "region"
 
 def read(root: Path) -> CaseTable:
     """Return the case table of a PAD-UFES-20 folder."""
-    path = root / "metadata.csv"
+    folders = [place for name in FOLDERS for place in places(root, name)]
+    path = find_table(root, ["metadata.csv"], folders) or root / "metadata.csv"
     table = read_table(path, required=_METADATA, unknown=(*OFFICIAL_UNKNOWN, "UNK"))
     refuse_unknown(table, "diagnostic", DIAGNOSES, path=path, name="img_id")
-    there = {f.name: f"{name}/{f.name}" for name in FOLDERS for f in (root / name).glob("*.png")}
-    found = pl.col("img_id").replace_strict(there, default=None, return_dtype=pl.String)
-    frame = table.with_columns(
-        numbers(table, "age", path=path),
-        _skin_tones(table, path),
-        pl.col("img_id").str.strip_suffix(".png").alias("image_id"),
-        pl.format("{}_{}", "patient_id", "lesion_id").alias("lesion_id"),
-        pl.lit("clinical").alias("view"),
-        pl.coalesce(found, pl.format(f"{FOLDERS[0]}/{{}}", "img_id")).alias("path"),
-        pl.lit("PAD-UFES-20").alias("source"),
-        pl.lit("CC BY 4.0").alias("license"),
-    ).rename({"diagnostic": "diagnosis", "gender": "sex", "region": "site"})
+    table = table.with_columns(pl.col("img_id").str.replace(r"(?i)\.png$", "").alias("image_id"))
+    images = list_images(root, folders, [".png"])
+    frame = (
+        table.join(images, on="image_id", how="left", maintain_order="left")
+        .with_columns(
+            numbers(table, "age", path=path),
+            _skin_tones(table, path),
+            pl.format("{}_{}", "patient_id", "lesion_id").alias("lesion_id"),
+            pl.lit("clinical").alias("view"),
+            pl.coalesce("path", pl.format(f"{FOLDERS[0]}/{{}}", "img_id")).alias("path"),
+            pl.lit("PAD-UFES-20").alias("source"),
+            pl.lit("CC BY 4.0").alias("license"),
+        )
+        .rename({"diagnostic": "diagnosis", "gender": "sex", "region": "site"})
+    )
     facts = {
         "adapter": "pad-ufes-20",
         "lesion_ids": "lesion",

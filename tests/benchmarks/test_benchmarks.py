@@ -25,6 +25,7 @@ SPEED = {
     "fuzz_images": ["--tries", "40"],
     "hair_removal": ["--rounds", "1"],
     "import_rows": ["--rows", "50"],
+    "near_duplicates": ["--images", "20", "--search", "60"],
     "prepare_rate": ["--size", "32", "--rounds", "1"],
     "predict_memory": ["--images", "600"],
     "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
@@ -97,6 +98,15 @@ def test_import_rows_reports_seconds_and_memory_for_files_and_hdf5(run_script):
     for name in ("seconds", "peak_mib"):
         assert set(found[name]) == {"files", "hdf5"}
         assert all(value > 0 for values in found[name].values() for value in values)
+
+
+def test_near_duplicates_counts_what_was_planted_and_times_the_search(run_script):
+    found = json.loads("\n".join(run_script("near_duplicates", *SPEED["near_duplicates"])))
+    assert found["planted"]["images"] == 20
+    assert len(found["planted"]["recall_by_change"]) == 8
+    assert 0.5 < found["planted"]["recall"] <= 1
+    assert found["search"]["thumbnails"] == 60
+    assert found["search"]["peak_mib"] >= found["search"]["peak_mib_before"] > 0
 
 
 def test_two_stages_are_timed_beside_one(run_script):

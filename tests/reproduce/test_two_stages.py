@@ -253,7 +253,11 @@ def test_cross_fitted_boxes_come_from_runs_that_have_not_learned_the_lesion(
     first: Path, table: CaseTable, tmp_path: Path
 ) -> None:
     folds = []
-    train = replace(table, frame=table.frame.filter(split="train").with_columns(split=None), folder=None)
+    train = replace(
+        table,
+        frame=table.frame.filter(split="train").with_columns(split=pl.lit(None, dtype=pl.String)),
+        folder=None,
+    )
     train = write_cases(train, tmp_path / "train")
     for k in range(2):
         part = split_cases(train, val=0.2, test=0.15, seed=3, fold=Fold(k, 2))

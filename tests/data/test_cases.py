@@ -69,7 +69,7 @@ def test_a_path_below_the_root_is_accepted(path: str) -> None:
 
 
 def test_ages_from_0_to_120_and_unknown_ones_are_accepted() -> None:
-    table([row("a", age=0), row("b", age=120), row("c")])
+    assert table([row("a", age=0), row("b", age=120), row("c")]).frame["age"].to_list() == [0.0, 120.0, None]
 
 
 def test_a_group_in_two_splits_is_a_leak_and_unknown_patients_are_no_group() -> None:

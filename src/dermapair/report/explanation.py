@@ -44,34 +44,13 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
         DermapairError: a file cannot be written.
     """
     views: dict[str, Any] = {}
-    for view in explanation.placed:
-        name = readout or view
-        maps = explanation.maps_for(name)
-        if view not in maps:
-            continue
-        names = _file_names(explanation.classes)
-        boxes = [explanation.box(view, k, readout=name) for k in range(len(names))]
-        top = float(explanation.top(view, readout=name).max())
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            np.save(out / f"{view}.npy", maps[view])
-            for k, each in enumerate(names):
-                values = explanation.to_pixels(view, k, readout=name)
-                evidence = boxes[k] is not None
-                image = explanation.images[view]
-                drawn = overlay(image, values, top=top, evidence=evidence)
-                (out / f"{view}_{each}.png").write_bytes(png(drawn))
-            first = _write_stage_one(explanation, view, out)
-        except OSError as error:
-            raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
-        views[view] = {
-            "explains": name,
-            "method": explanation.method(name),
-            "predicted": explanation.classes[explanation.predicted(name)],
-            "top": top,
-            "boxes": dict(zip(explanation.classes, boxes, strict=True)),
-            "files": {c: f"{view}_{each}.png" for c, each in zip(explanation.classes, names, strict=True)},
-        } | first
+    try:
+        for view in explanation.placed:
+            if view in explanation.maps_for(readout or view):
+                out.mkdir(parents=True, exist_ok=True)
+                views[view] = _write_view(explanation, view, out, readout=readout or view)
+    except OSError as error:
+        raise DermapairError(f"{out}: the explanation could not be written ({error})") from error
     content = {
         "schema_version": SCHEMA_VERSION,
         "classes": list(explanation.classes),
@@ -86,6 +65,26 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
     }
     write_whole(out / "explanation.json", json.dumps(content, indent=2, allow_nan=False) + "\n")
     return content
+
+
+def _write_view(explanation: Explanation, view: View, out: Path, *, readout: str) -> dict[str, Any]:
+    """Write the maps of one view, raw and over its image, and return what `explanation.json` says of them."""
+    files = [f"{view}_{name}.png" for name in _file_names(explanation.classes)]
+    boxes = [explanation.box(view, k, readout=readout) for k in range(len(files))]
+    top = float(explanation.top(view, readout=readout).max())
+    np.save(out / f"{view}.npy", explanation.maps_for(readout)[view])
+    for k, file in enumerate(files):
+        values = explanation.to_pixels(view, k, readout=readout)
+        drawn = overlay(explanation.images[view], values, top=top, evidence=boxes[k] is not None)
+        (out / file).write_bytes(png(drawn))
+    return {
+        "explains": readout,
+        "method": explanation.method(readout),
+        "predicted": explanation.classes[explanation.predicted(readout)],
+        "top": top,
+        "boxes": dict(zip(explanation.classes, boxes, strict=True)),
+        "files": dict(zip(explanation.classes, files, strict=True)),
+    } | _write_stage_one(explanation, view, out)
 
 
 def _write_stage_one(explanation: Explanation, view: View, out: Path) -> dict[str, Any]:

@@ -7,10 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dermapair.cli.common import Json, finish, progress, say
-
-NAMED = 20
-"""Unreadable images that the command names; check.json has all."""
+from dermapair.cli.common import NAMED, Json, finish, progress, say
 
 
 def check(
@@ -48,6 +45,8 @@ def check(
     }
     for image in content["unreadable"][:NAMED]:
         say(f"cannot read {image['image_id']} ({image['path']}): {image['reason']}")
+    if len(content["unreadable"]) > NAMED:
+        say(f"{len(content['unreadable']) - NAMED} more cannot be read; check.json names them")
     for name, value in summary.items():
         say(f"{name.replace('_', ' ')}: {'not tested' if value is None else value}")
     say(f"page: {page}")

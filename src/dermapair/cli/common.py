@@ -12,6 +12,8 @@ import typer
 
 Json = Annotated[bool, typer.Option("--json", help="Print one machine-readable object last.")]
 Progress = Callable[[int, int], None]
+NAMED = 20
+"""Things that a message names one by one; of more it says how many, or where they are listed."""
 
 
 def say(text: str) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, get_args
 import typer
 
 from dermapair.cli.check import check
-from dermapair.cli.common import Json, finish, progress, say
+from dermapair.cli.common import NAMED, Json, finish, progress, say
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,8 +30,6 @@ _ADAPTERS = (
 """Written out, as importing the table of adapters would slow `--help` down; a test compares the two."""
 
 Cases = Annotated[Path, typer.Argument(metavar="CASES", help="Case folder.")]
-NAMED = 20
-"""Values that a line names; of more it says how many."""
 Size = Annotated[int, typer.Option(min=1, help="Side of the prepared square, pixels.")]
 
 

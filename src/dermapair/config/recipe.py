@@ -34,6 +34,11 @@ class TaskSettings(Settings):
     groups: dict[str, tuple[str, ...]] = Field(
         {}, description="class name -> diagnoses; '*' takes those not named elsewhere"
     )
+    targets: dict[str, tuple[str, ...]] = Field(
+        {},
+        description="target -> classes that count as it, for decisions; empty: melanoma and cancer, by the "
+        "common terms of the diagnoses",
+    )
 
 
 class DataSettings(Settings):
@@ -233,6 +238,12 @@ class PredictSettings(Settings):
         description="five: averaged over the corners and the centre of the square; with views = 2 ten views",
     )
     batch_size: Count = Field(32, description="lesions in one step")
+    calibrate: Literal["temperature", "vector", "none"] = Field(
+        "temperature", description="how probabilities are calibrated on validation (Guo et al. 2017)"
+    )
+    coverage: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
+        0.9, description="share of lesions whose conformal set is to hold the truth"
+    )
     input: int = Field(
         0, ge=0, description="side of the input at prediction, pixels (Touvron et al. 2019); 0: data.input"
     )

@@ -21,6 +21,7 @@ from dermapair.config import CropSettings, DataSettings, NetworkSettings, Predic
 from dermapair.config.files import write_whole
 from dermapair.data.task import Task
 from dermapair.errors import RecipeError, RunError
+from dermapair.inference.decisions import Calibration, ConformalSet, OperatingPoint
 from dermapair.inference.forward import Scorer
 from dermapair.models import PairNet, Trunk, build_network
 
@@ -48,6 +49,10 @@ class ModelFacts(BaseModel):
         cam: network and number of classes of the CAM network whose weights are in the file too, or None.
         crop: where a run of two stages cuts.
         stage_one: the facts of stage one, whose weights are in the file too; None: there is one stage.
+        calibration: of the probabilities; None: they are the network's own.
+        targets: target -> its classes.
+        operating_points: thresholds for the targets.
+        conformal: of prediction sets; None: none was fitted.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +72,10 @@ class ModelFacts(BaseModel):
     cam: tuple[NetworkSettings, int] | None = None
     crop: CropSettings = CropSettings()
     stage_one: ModelFacts | None = None
+    calibration: Calibration | None = None
+    targets: dict[str, tuple[str, ...]] = {}
+    operating_points: tuple[OperatingPoint, ...] = ()
+    conformal: ConformalSet | None = None
 
     def as_task(self) -> Task:
         """Return the task that the model was trained for."""

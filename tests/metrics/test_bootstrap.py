@@ -8,18 +8,17 @@ from scipy import stats
 
 from dermapair.errors import UsageError
 from dermapair.metrics import METRICS, Interval
+from dermapair.metrics.binary import auc
 from dermapair.metrics.bootstrap import (
     bootstrap,
     bootstrap_mean,
-    delong_test,
-    mcnemar_exact,
-    paired_bootstrap,
     wilson_interval,
 )
-from dermapair.metrics.classification import auc, per_class_auc
-from dermapair.metrics.weighted import WEIGHTED, mean_auc
+from dermapair.metrics.classification import per_class_auc
+from dermapair.metrics.comparison import delong_test, mcnemar_exact, paired_bootstrap
+from dermapair.metrics.weighted_classes import WEIGHTED, mean_auc
 
-module = importlib.import_module("dermapair.metrics.bootstrap")
+module = importlib.import_module("dermapair.metrics.resampling")
 
 
 def drawn(seed: int, *, n: int = 25, k: int = 3, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
@@ -30,8 +29,8 @@ def drawn(seed: int, *, n: int = 25, k: int = 3, ties: bool = False) -> tuple[np
     return rng.integers(k, size=n), p
 
 
-def weights_of(n_groups: int, *, seed: int, n_samples: int) -> np.ndarray:
-    chunks = module._weights(np.arange(n_groups), n_samples=n_samples, seed=seed)
+def weights_of(n_groups: int, *, seed: int, n_samples: int, y: np.ndarray | None = None) -> np.ndarray:
+    chunks = module.resamples(n_groups, groups=None, n_samples=n_samples, seed=seed, y_true=y)
     return np.concatenate(list(chunks), axis=1)
 
 
@@ -82,15 +81,20 @@ def test_equal_scores_give_one_half_in_every_sample() -> None:
 def test_interval_is_made_of_the_percentiles_of_the_samples() -> None:
     y, p = drawn(0)
     result = bootstrap(y, p, groups=None, metrics=["macro_f1"], n_samples=300, level=0.9, seed=4)["macro_f1"]
-    samples = slow_loop("macro_f1", y, p, weights_of(25, seed=4, n_samples=300))
+    samples = slow_loop("macro_f1", y, p, weights_of(25, seed=4, n_samples=300, y=y))
     assert result.value == METRICS["macro_f1"](y, p)
     assert [result.low, result.high] == pytest.approx(np.quantile(samples, [0.05, 0.95]).tolist(), abs=1e-12)
 
 
-def test_samples_do_not_depend_on_the_size_of_the_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = weights_of(7, seed=2, n_samples=50)
+@pytest.mark.parametrize("strata", [False, True])
+def test_samples_do_not_depend_on_the_size_of_the_chunks(
+    strata: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = weights_of(7, seed=2, n_samples=50, y=np.array([0, 0, 0, 1, 1, 2, 2]) if strata else None)
     monkeypatch.setattr(module, "WEIGHTS_PER_CHUNK", 21)
-    chunks = list(module._weights(np.arange(7), n_samples=50, seed=2))
+    monkeypatch.setattr(module, "SAMPLES_PER_CHUNK", 1)
+    y = np.array([0, 0, 0, 1, 1, 2, 2]) if strata else None
+    chunks = list(module.resamples(7, groups=None, n_samples=50, seed=2, y_true=y))
     assert [chunk.shape[1] for chunk in chunks] == [3] * 16 + [2]
     assert np.array_equal(np.concatenate(chunks, axis=1), whole)
 
@@ -104,8 +108,8 @@ def test_each_sample_draws_as_many_groups_as_there_are_evenly() -> None:
 
 
 def test_groups_are_drawn_as_wholes() -> None:
-    group_index = module._group_index(["p2", "p1", "p2", "p3", "p1", "p2"], 6)
-    weights = np.concatenate(list(module._weights(group_index, n_samples=100, seed=0)), axis=1)
+    groups = ["p2", "p1", "p2", "p3", "p1", "p2"]
+    weights = np.concatenate(list(module.resamples(6, groups=groups, n_samples=100, seed=0)), axis=1)
     assert (weights[0] == weights[2]).all()
     assert (weights[0] == weights[5]).all()
     assert (weights[1] == weights[4]).all()
@@ -118,11 +122,14 @@ def test_repeating_every_lesion_of_a_patient_leaves_the_interval_alone() -> None
     once = bootstrap(y, p, groups=np.arange(25), metrics=names, n_samples=100)
     groups = [f"{i:02d}" for i in [*range(25), *range(25)]]
     twice = bootstrap(np.tile(y, 2), np.tile(p, (2, 1)), groups=groups, metrics=names, n_samples=100)
-    apart = bootstrap(np.tile(y, 2), np.tile(p, (2, 1)), groups=None, metrics=names, n_samples=100)
+    tiled = np.tile(y, 2), np.tile(p, (2, 1))
+    apart, whole = (
+        bootstrap(*of, groups=None, metrics=names, n_samples=400, strata="none") for of in (tiled, (y, p))
+    )
     for name in names:
         assert twice[name].low == pytest.approx(once[name].low, abs=1e-12)
         assert twice[name].high == pytest.approx(once[name].high, abs=1e-12)
-    assert apart["accuracy"].high - apart["accuracy"].low < once["accuracy"].high - once["accuracy"].low
+    assert apart["accuracy"].high - apart["accuracy"].low < whole["accuracy"].high - whole["accuracy"].low
 
 
 def test_accuracy_interval_agrees_with_the_binomial() -> None:
@@ -137,7 +144,7 @@ def test_aucs_of_single_classes_and_their_means_share_the_resamples() -> None:
     y, p = drawn(6)
     aucs = {"b": [1], "c": [2], "mean": [1, 2]}
     result = bootstrap(y, p, groups=None, metrics=["accuracy"], aucs=aucs, n_samples=60, seed=9)
-    weights = weights_of(25, seed=9, n_samples=60)
+    weights = weights_of(25, seed=9, n_samples=60, y=y)
     samples = [mean_auc([k])(y, p, weights) for k in (1, 2)]
     assert list(result) == ["accuracy", "b", "c", "mean"]
     assert result["c"].value == per_class_auc(y, p)[2]
@@ -166,7 +173,7 @@ def test_paired_difference_uses_the_same_resamples_for_both() -> None:
     (y, a), (_, b) = drawn(3), drawn(4)
     names = ["accuracy", "macro_auc", "brier"]
     result = paired_bootstrap(y, a, b, groups=None, metrics=names, aucs={"b": [1]}, n_samples=80, seed=5)
-    weights = weights_of(25, seed=5, n_samples=80)
+    weights = weights_of(25, seed=5, n_samples=80, y=y)
     for name in names:
         samples = slow_loop(name, y, b, weights) - slow_loop(name, y, a, weights)
         extreme = min((samples <= 0).sum(), (samples >= 0).sum())
@@ -302,3 +309,22 @@ def test_a_mean_draws_groups_as_wholes() -> None:
     once = bootstrap_mean(values, groups=np.arange(25), n_samples=100)
     twice = bootstrap_mean(np.tile(values, 2), groups=np.tile(np.arange(25), 2), n_samples=100)
     assert (twice.low, twice.high) == pytest.approx((once.low, once.high))
+
+
+def test_bca_has_no_limits_where_the_value_lies_outside_all_samples() -> None:
+    """Half of the answers are right, as foretold: nearly every resample has a higher calibration error."""
+    how = {"groups": None, "metrics": ["expected_calibration_error"], "n_samples": 4, "method": "bca"}
+    found = bootstrap(np.arange(400) % 2, np.full((400, 2), 0.5), **how)["expected_calibration_error"]  # type: ignore[arg-type]
+    assert found.value == pytest.approx(0, abs=1e-12)
+    assert np.isnan([found.low, found.high]).all()
+
+
+def test_only_a_rare_class_that_shares_all_its_patients_with_rarer_ones_can_be_lacking() -> None:
+    """Patient 0 has classes 0 and 1, patient 1 has 0 and 2; patients 2 and 3 have one of these each."""
+    y = np.array([0, 1, 0, 2, 1, 2, *[3] * 30])
+    patients = np.array([0, 0, 1, 1, 2, 3, *range(4, 34)])
+    chunks = module.resamples(len(y), groups=patients, n_samples=400, seed=0, y_true=y)
+    weights = np.concatenate(list(chunks), axis=1)
+    lacking = [(weights[y == k].sum(axis=0) == 0).mean() for k in range(3)]
+    assert lacking[1:] == [0, 0]
+    assert lacking[0] == pytest.approx(1 / 16, abs=5 * np.sqrt(1 / 16 * 15 / 16 / 400))

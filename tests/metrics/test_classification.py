@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from dermapair.errors import UsageError
-from dermapair.metrics import HIGHER_IS_BETTER, METRICS
+from dermapair.metrics import HIGHER_IS_BETTER, METRICS, binary
 from dermapair.metrics import classification as c
 
 # Six cases, three classes; argmax 0 0 1 1 0 2, truth 0 0 0 1 1 2.
@@ -15,7 +15,8 @@ Y = np.array([0, 0, 0, 1, 1, 2])
 P = np.array(
     [[0.7, 0.2, 0.1], [0.5, 0.3, 0.2], [0.2, 0.6, 0.2], [0.1, 0.8, 0.1], [0.5, 0.1, 0.4], [0.1, 0.3, 0.6]]
 )
-RANGES = {"log_loss": (0, 36.1), "brier": (0, 2)}
+RANGES = {"log_loss": (0, 36.1), "brier": (0, 2), "cohen_kappa": (-1, 1), "macro_partial_auc_80": (0, 0.2)}
+RANKS = {"macro_auc", "macro_average_precision", "macro_partial_auc_80"}
 
 
 def drawn(seed: int, n: int = 30, k: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -40,6 +41,26 @@ def test_calibration_error_sums_gaps_over_bins_that_are_closed_above() -> None:
     # bins of width 1/5: (.4, .6] holds two cases with accuracy 1/2, (.8, 1] one right, (.6, .8] one right
     assert c.expected_calibration_error([0, 1, 0, 1], p, n_bins=5) == pytest.approx((0.2 + 0.1 + 0.2) / 4)
     assert c.confidence_bins(np.array([0.0, 0.2, 0.21, 1.0]), n_bins=5).tolist() == [0, 0, 1, 4]
+
+
+def test_reliability_bins_hold_what_the_calibration_error_sums() -> None:
+    p = np.array([[0.6, 0.4], [0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+    n, confidence, accuracy = c.reliability([0, 1, 0, 0], p, 5)
+    assert n.tolist() == [2, 1, 1]
+    assert confidence == pytest.approx([0.6, 0.8, 0.9])
+    assert accuracy.tolist() == [0.5, 0.0, 1.0]
+
+
+def test_true_probabilities_show_the_calibration_error_that_is_foretold(rng: np.random.Generator) -> None:
+    p = rng.dirichlet(np.ones(3), size=300)
+    foretold = c.calibration_error_if_perfect(p)
+    found = []
+    for _ in range(200):
+        y = (p.cumsum(axis=1) < rng.random((300, 1))).sum(axis=1)
+        found.append(c.expected_calibration_error(y, p))
+    assert np.mean(found) == pytest.approx(foretold.mean(), rel=0.05)
+    assert np.quantile(found, 0.9) == pytest.approx(np.quantile(foretold, 0.9), rel=0.1)
+    assert c.calibration_error_if_perfect(np.eye(3)).tolist() == [0.0] * 1000
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -89,7 +110,8 @@ def test_every_metric_is_invariant_to_order_names_and_repetition(name: str, n_cl
 @pytest.mark.parametrize("name", METRICS)
 def test_every_metric_is_best_for_a_perfect_prediction(name: str) -> None:
     y = np.array([0, 1, 2, 2])
-    assert METRICS[name](y, np.eye(3)[y]) == pytest.approx(1.0 if HIGHER_IS_BETTER[name] else 0.0, abs=1e-12)
+    best = 0.2 if name == "macro_partial_auc_80" else float(HIGHER_IS_BETTER[name])
+    assert METRICS[name](y, np.eye(3)[y]) == pytest.approx(best, abs=1e-12)
 
 
 @settings(max_examples=30, deadline=None)
@@ -100,7 +122,8 @@ def test_every_metric_is_in_its_range_or_not_defined(seed: int, n: int, k: int, 
     p = np.eye(k)[p.argmax(axis=1)] if coarse else p
     for name, metric in METRICS.items():
         value, (low, high) = metric(y, p), RANGES.get(name, (0, 1))
-        undefined = name in {"macro_auc", "macro_average_precision"} and len(set(y.tolist())) == 1
+        undefined = name in RANKS and len(set(y.tolist())) == 1
+        undefined |= name == "cohen_kappa" and len({*y.tolist(), *p.argmax(axis=1).tolist()}) == 1
         assert np.isnan(value) if undefined else low <= value <= high + 1e-12, name
 
 
@@ -126,8 +149,8 @@ def test_one_class_only_has_recall_but_no_auc() -> None:
     assert c.balanced_accuracy([0, 0], p) == 0.5
     assert np.isnan(c.macro_auc([0, 0], p))
     assert np.isnan(c.macro_average_precision([0, 0], p))
-    assert np.isnan(c.specificity([1, 1], [0.2, 0.7]))
-    assert np.isnan(c.sensitivity([0, 0], [0.2, 0.7]))
+    assert np.isnan(binary.specificity([1, 1], [0.2, 0.7]))
+    assert np.isnan(binary.sensitivity([0, 0], [0.2, 0.7]))
 
 
 def test_equal_scores_give_auc_one_half() -> None:
@@ -135,8 +158,8 @@ def test_equal_scores_give_auc_one_half() -> None:
 
 
 def test_threshold_is_strict() -> None:
-    assert c.sensitivity([1, 1, 0, 0], [0.5, 0.51, 0.5, 0.9]) == 0.5
-    assert c.specificity([1, 1, 0, 0], [0.5, 0.51, 0.5, 0.9]) == 0.5
+    assert binary.sensitivity([1, 1, 0, 0], [0.5, 0.51, 0.5, 0.9]) == 0.5
+    assert binary.specificity([1, 1, 0, 0], [0.5, 0.51, 0.5, 0.9]) == 0.5
 
 
 def test_two_classes_have_the_auc_of_either_column() -> None:
@@ -146,13 +169,13 @@ def test_two_classes_have_the_auc_of_either_column() -> None:
 
 def test_roc_curve_is_that_of_scikit_learn() -> None:
     y, s = [0, 1, 0, 1, 1], [0.1, 0.4, 0.4, 0.35, 0.8]
-    for ours, theirs in zip(c.roc_curve(y, s), sk.roc_curve(y, s), strict=True):
+    for ours, theirs in zip(binary.roc_curve(y, s), sk.roc_curve(y, s), strict=True):
         assert np.array_equal(ours, theirs)
 
 
 def test_roc_curve_of_one_class_is_refused() -> None:
     with pytest.raises(UsageError, match="needs cases and non-cases, got 0 cases among 2"):
-        c.roc_curve([0, 0], [0.1, 0.2])
+        binary.roc_curve([0, 0], [0.1, 0.2])
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -191,8 +214,8 @@ def test_probabilities_rounded_in_a_file_are_rescaled() -> None:
 
 def test_binary_input_is_checked() -> None:
     with pytest.raises(UsageError, match=r"expected 0 or 1, got 2\.0 in row 1"):
-        c.auc([0, 2], [0.1, 0.2])
+        binary.auc([0, 2], [0.1, 0.2])
     with pytest.raises(UsageError, match=r"one shape \(N,\)"):
-        c.auc([0, 1], [[0.1, 0.2]])
+        binary.auc([0, 1], [[0.1, 0.2]])
     with pytest.raises(UsageError, match="y_score: expected finite numbers, got nan in row 0"):
-        c.auc([0, 1], [np.nan, 0.2])
+        binary.auc([0, 1], [np.nan, 0.2])

@@ -5,7 +5,6 @@ import pytest
 from sklearn import metrics as sk
 
 from dermapair.errors import UsageError
-from dermapair.metrics.bootstrap import resamples
 from dermapair.metrics.isic import (
     balanced_accuracy_ties_wrong,
     challenge_macro_f1,
@@ -15,6 +14,7 @@ from dermapair.metrics.isic import (
     specificity_at_sensitivity,
     thresholds_to_half,
 )
+from dermapair.metrics.resampling import resamples
 from dermapair.metrics.weighted import specificity_at_sensitivities
 
 Y_MEL, P_MEL = [1, 1, 0, 0, 0, 0], [0.9, 0.5, 0.5, 0.6, 0.1, 0.2]
@@ -97,14 +97,14 @@ def test_weighted_specificity_is_exactly_that_of_the_repeated_cases(decimals: in
 
 def test_isic2017_intervals_are_percentiles_of_the_scores_of_the_repeated_cases() -> None:
     rng = np.random.default_rng(3)
-    y = rng.choice(3, 40, p=[0.6, 0.3, 0.1])  # so few keratoses that some samples have none
+    y = rng.choice(3, 40, p=[0.6, 0.3, 0.1])  # so few of each class that they are drawn in strata
     p, groups = rng.multinomial(10, np.ones(3) / 3, size=40) / 10, np.arange(40) // 2
     pairs = (y == 1, p[:, 1], y == 2, p[:, 2])
     got = isic2017_intervals(*pairs, groups=groups, n_samples=60, seed=7)
-    (weights,) = resamples(40, groups=groups, n_samples=60, seed=7)
+    (weights,) = resamples(40, groups=groups, n_samples=60, seed=7, y_true=y)
     samples = [isic2017_scores(*(values[rows] for values in pairs)) for rows in repeated(weights)]
     assert {name: figure.value for name, figure in got.items()} == isic2017_scores(*pairs)
-    assert np.isnan([sample["mean_auc"] for sample in samples]).any()
+    assert not np.isnan([sample["mean_auc"] for sample in samples]).any()
     for name, figure in got.items():
         low, high = np.nanquantile([sample[name] for sample in samples], [0.025, 0.975])
         assert (figure.low, figure.high) == pytest.approx((low, high), abs=1e-12), name

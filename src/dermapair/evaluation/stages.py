@@ -10,7 +10,8 @@ import numpy as np
 from dermapair.data.task import UNKNOWN
 from dermapair.evaluation.evaluate import ISIC2017_AUCS, ByReadout, Truth, evaluate, plain
 from dermapair.metrics import METRICS
-from dermapair.metrics.bootstrap import Difference, paired_bootstrap
+from dermapair.metrics.bootstrap import Difference
+from dermapair.metrics.comparison import paired_bootstrap
 
 GAINS = (("stage2", "stage1"), ("mean", "stage1"))
 """Differences that are reported: the first minus the second."""

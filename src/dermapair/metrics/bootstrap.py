@@ -1,7 +1,7 @@
-"""Intervals and paired comparisons: percentile bootstrap over whole groups, Wilson, McNemar, DeLong.
+"""Intervals: bootstrap over whole groups, percentile or BCa, and Wilson's for shares.
 
-Letters: N cases, K classes, G groups, S bootstrap samples. A sample draws G groups with replacement, so a
-case counts as often as its group was drawn: weights (N, S), for which `weighted` computes every metric of
+Letters: N cases, K classes, G groups, S bootstrap samples. A sample draws groups with replacement, so a case
+counts as often as its group was drawn: weights (N, S), for which `weighted_classes` computes every metric of
 `METRICS` at once. In a sample in which a class vanishes, this sample's macro mean leaves the class out, as
 `METRICS` does; a sample in which the whole metric is not defined is left out of the percentiles.
 
@@ -11,7 +11,7 @@ The intervals hold for new cases, not for another training run: the seed's sprea
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,21 +19,18 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from dermapair.errors import UsageError, unknown_choice
-from dermapair.metrics.classification import (
-    METRICS,
-    Bools,
-    Floats,
-    Ints,
-    checked,
-    checked_binary,
-    mean_defined,
-    per_class_auc,
-)
-from dermapair.metrics.weighted import WEIGHTED, WeightedMetric, mean_auc
+from dermapair.metrics.arrays import Bools, Floats, Ints, checked, mean_defined
+from dermapair.metrics.classification import METRICS, per_class_auc
+from dermapair.metrics.resampling import group_index, left_out, strata_of, weights_of
+from dermapair.metrics.weighted_classes import WEIGHTED, WeightedMetric, mean_auc
 
 WeightedFigures = Callable[[Floats], Mapping[str, Floats]]
 
-WEIGHTS_PER_CHUNK = 4_000_000  # 32 MB of float64: bounds the memory whatever N and S are
+METHODS = ("percentile", "basic", "bca")
+BIASED = frozenset({"expected_calibration_error"})
+"""Figures, at least 0, that resampling drives up; "percentile" gives the "basic" interval of these."""
+MOST_LEFT_OUT = 10**9
+"""Cases times groups that the jackknife of BCa goes through at most."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,10 @@ def bootstrap(
     n_samples: int = 2000,
     level: float = 0.95,
     seed: int = 0,
+    strata: str = "auto",
+    method: str = "percentile",
 ) -> dict[str, Interval]:
-    """Percentile bootstrap intervals (Efron & Tibshirani 1993, section 13.3) of several metrics at once.
+    """Bootstrap intervals (Efron & Tibshirani 1993, sections 13.3 and 14.3) of several metrics at once.
 
     Args:
         y_true: (N,) class indices.
@@ -74,67 +73,74 @@ def bootstrap(
             {"melanoma_auc": [1], "mean_auc": [1, 2]}.
         n_samples: number of bootstrap samples S.
         level: coverage of the intervals, in (0, 1).
-        seed: the same seed, groups and S give the same resamples for every run.
+        seed: the same seed, groups, classes and S give the same resamples for every run.
+        strata: "auto" or "none", see `resampling.resamples`.
+        method: "percentile", "basic", its limits turned round the value (Davison & Hinkley 1997, eq. 5.6), or
+            "bca", bias-corrected and accelerated, by a jackknife over the groups, which takes G more samples;
+            NaN where the value lies outside all samples. The calibration error, which resampling drives up,
+            has the basic interval, from 0 and with its value inside, also for "percentile".
 
     Returns:
-        Name -> value on the cases themselves with the percentiles over the samples. With one single group
-        an interval has no width and says nothing.
+        Name -> value on the cases themselves with its interval. With one single group an interval has no
+        width and says nothing.
 
     Raises:
-        UsageError: an unknown metric, or arrays that `classification.checked` refuses.
+        UsageError: an unknown metric or way, arrays that `arrays.checked` refuses, or too many cases for BCa.
     """
     y, p = checked(y_true, probabilities)
-    figures = _figures(metrics, aucs or {}, n_classes=p.shape[1])
-    return intervals_of(
-        _values(y, p, metrics, aucs or {}),
-        lambda weights: {name: f(y, p, weights) for name, f in figures.items()},
-        chunks=resamples(len(y), groups=groups, n_samples=n_samples, seed=seed),
-        level=level,
-    )
+    if method not in METHODS:
+        raise UsageError(unknown_choice("method", method, METHODS))
+    figures = figures_of(metrics, aucs or {}, n_classes=p.shape[1])
+    index = group_index(groups, len(y))
+    strata_index = strata_of(index, y, strata=strata)
+
+    def weighted(weights: Floats) -> dict[str, Floats]:
+        return {name: f(y, p, weights) for name, f in figures.items()}
+
+    values = values_of(y, p, metrics, aucs or {})
+    chunks = weights_of(index, strata_index, n_samples=n_samples, seed=seed)
+    if method != "bca":
+        return intervals_of(values, weighted, chunks=chunks, level=level, method=method)
+    if len(y) * len(strata_index) > MOST_LEFT_OUT:
+        raise UsageError(
+            f"method bca: expected cases times groups up to {MOST_LEFT_OUT:,}, got {len(y):,} cases in "
+            f"{len(strata_index):,} groups; take percentile, whose intervals are the same for so many"
+        )
+    samples = concatenated([weighted(w) for w in chunks])
+    without = concatenated([weighted(w) for w in left_out(index)])
+    return {
+        name: Interval(v, *_bca(v, samples[name], without[name], strata_index, level))
+        for name, v in values.items()
+    }
 
 
 def intervals_of(
-    values: Mapping[str, float], weighted: WeightedFigures, *, chunks: Iterable[Floats], level: float
-) -> dict[str, Interval]:
-    """Percentile intervals of figures by name: on the cases themselves, and for weights (N, S), as (S,).
-
-    `chunks` are weights of `resamples`: the same cases, groups, number and seed give those of `bootstrap`.
-    """
-    samples = _concatenated([weighted(weights) for weights in chunks])
-    return {name: Interval(value, *_percentiles(samples[name], level)) for name, value in values.items()}
-
-
-def paired_bootstrap(
-    y_true: ArrayLike,
-    probabilities_a: ArrayLike,
-    probabilities_b: ArrayLike,
+    values: Mapping[str, float],
+    weighted: WeightedFigures,
     *,
-    groups: ArrayLike | None,
-    metrics: Sequence[str],
-    aucs: Mapping[str, Sequence[int]] | None = None,
-    n_samples: int = 2000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> dict[str, Difference]:
-    """Intervals of the differences b - a on the same cases, with the same resamples for both.
+    chunks: Iterable[Floats],
+    level: float,
+    method: str = "percentile",
+) -> dict[str, Interval]:
+    """Intervals of figures by name: on the cases themselves, and for weights (N, S), as (S,).
 
-    Arguments are those of `bootstrap`. The two-sided p-value is twice the smaller share of samples with a
-    difference <= 0 or >= 0, at most 1, both counted with one sample more (so never 0).
+    `chunks` are weights of `resamples`: the same cases, groups, classes, number and seed give those of
+    `bootstrap`.
     """
-    y, a = checked(y_true, probabilities_a)
-    _, b = checked(y_true, probabilities_b)
-    if a.shape != b.shape:
-        raise UsageError(f"expected both runs' scores of one shape, got {a.shape} and {b.shape}; align them")
-    figures = _figures(metrics, aucs or {}, n_classes=a.shape[1])
-    value_a, value_b = (_values(y, p, metrics, aucs or {}) for p in (a, b))
-    chunks = resamples(len(y), groups=groups, n_samples=n_samples, seed=seed)
-    samples = _concatenated([{name: f(y, b, w) - f(y, a, w) for name, f in figures.items()} for w in chunks])
-    return {
-        name: Difference(
-            value_b[name] - value_a[name], *_percentiles(samples[name], level), _p_value(samples[name])
-        )
-        for name in figures
-    }
+    samples = concatenated([weighted(weights) for weights in chunks])
+    return {name: interval_of(name, v, samples[name], level, method=method) for name, v in values.items()}
+
+
+def interval_of(
+    name: str, value: float, samples: Floats, level: float, *, method: str = "percentile"
+) -> Interval:
+    """Return the interval of one figure from its samples (S,), by a method of `bootstrap` other than BCa."""
+    low, high = percentiles(samples, level)
+    if method == "basic" or name in BIASED:
+        low, high = 2 * value - high, 2 * value - low
+    if name in BIASED:  # the value itself is no lower than the truth on average, so it stays inside
+        low, high = max(0.0, min(low, value)), max(high, value)
+    return Interval(value, low, high)
 
 
 def bootstrap_mean(
@@ -158,19 +164,19 @@ def bootstrap_mean(
         NaN throughout where no value is defined.
     """
     figures = np.asarray(values, dtype=np.float64)
-    index, kept = _group_index(groups, len(figures)), ~np.isnan(figures)
+    index, kept = group_index(groups, len(figures)), ~np.isnan(figures)
     if not kept.any():
         return Difference(np.nan, np.nan, np.nan, np.nan)
     figures, index = figures[kept], np.unique(index[kept], return_inverse=True)[1]
-    chunks = _weights(index, n_samples=n_samples, seed=seed)
+    chunks = weights_of(index, np.zeros(index.max() + 1, dtype=np.int64), n_samples=n_samples, seed=seed)
     samples = np.concatenate([figures @ w / w.sum(axis=0) for w in chunks])
-    return Difference(float(figures.mean()), *_percentiles(samples, level), _p_value(samples))
+    return Difference(float(figures.mean()), *percentiles(samples, level), p_value(samples))
 
 
-def _figures(
+def figures_of(
     metrics: Sequence[str], aucs: Mapping[str, Sequence[int]], *, n_classes: int
 ) -> dict[str, WeightedMetric]:
-    """The weighted forms asked for, by name; refuses what cannot be computed."""
+    """Return the weighted forms asked for, by name; refuses what cannot be computed."""
     for name in metrics:
         if name not in WEIGHTED:
             raise UsageError(unknown_choice("metric", name, WEIGHTED))
@@ -183,54 +189,23 @@ def _figures(
     return {name: WEIGHTED[name] for name in metrics} | means
 
 
-def _values(
+def values_of(
     y: Ints, p: Floats, metrics: Sequence[str], aucs: Mapping[str, Sequence[int]]
 ) -> dict[str, float]:
+    """Return the figures asked for on the cases themselves, by name."""
     per_class = per_class_auc(y, p) if aucs else np.array([])
     means = {name: float(mean_defined(per_class[list(classes)])) for name, classes in aucs.items()}
     return {name: METRICS[name](y, p) for name in metrics} | means
 
 
-def _group_index(groups: ArrayLike | None, n_cases: int) -> Ints:
-    """Group index (N,) in 0..G-1 of each case."""
-    if groups is None:
-        return np.arange(n_cases)
-    names = np.asarray(groups)
-    if names.shape != (n_cases,) or any(name is None or name != name for name in names.tolist()):
-        raise UsageError(
-            f"groups: expected one known name for each of the {n_cases} cases, got shape {names.shape}; "
-            "name the lesion where the patient is unknown"
-        )
-    index: Ints = np.unique(names, return_inverse=True)[1].astype(np.int64)
-    return index
-
-
-def resamples(n_cases: int, *, groups: ArrayLike | None, n_samples: int, seed: int) -> Iterator[Floats]:
-    """Yield weights (N, s) of the samples, as `bootstrap` draws them."""
-    return _weights(_group_index(groups, n_cases), n_samples=n_samples, seed=seed)
-
-
-def _weights(group_index: Ints, *, n_samples: int, seed: int) -> Iterator[Floats]:
-    """Yield weights (N, s) in chunks with s summing to `n_samples`; the draws do not depend on the chunks."""
-    if n_samples < 1:
-        raise UsageError(f"n_samples: expected at least 1, got {n_samples}; 2000 is usual")
-    generator = np.random.default_rng(seed)
-    n_groups = int(group_index.max()) + 1
-    size = max(1, WEIGHTS_PER_CHUNK // len(group_index))
-    for start in range(0, n_samples, size):
-        n = min(size, n_samples - start)
-        drawn = generator.integers(n_groups, size=(n, n_groups)) * n + np.arange(n)[:, None]
-        counts = np.bincount(drawn.ravel(), minlength=n_groups * n).reshape(n_groups, n)
-        yield counts[group_index].astype(np.float64)
-
-
-def _concatenated(chunks: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+def concatenated(chunks: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Return by name the figures of all chunks, (S,)."""
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def _percentiles(samples: Floats, level: float) -> tuple[float, float]:
-    if not 0 < level < 1:
-        raise UsageError(f"level: expected a number between 0 and 1, got {level}; 0.95 is usual")
+def percentiles(samples: Floats, level: float) -> tuple[float, float]:
+    """Return the limits of the percentile interval of samples (S,); NaN ones are left out."""
+    _check_level(level)
     defined = samples[~np.isnan(samples)]
     if not defined.size:
         return np.nan, np.nan
@@ -238,15 +213,45 @@ def _percentiles(samples: Floats, level: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _p_value(samples: Floats) -> float:
+def _check_level(level: float) -> None:
+    if not 0 < level < 1:
+        raise UsageError(f"level: expected a number between 0 and 1, got {level}; 0.95 is usual")
+
+
+def _bca(value: float, samples: Floats, without: Floats, strata: Ints, level: float) -> tuple[float, float]:
+    """Return the limits of the BCa interval (Efron & Tibshirani 1993, eq. 14.9, 14.10, 14.15).
+
+    The acceleration is that of influences within strata (Davison & Hinkley 1997, section 5.3.2).
+    """
+    _check_level(level)
+    defined = samples[~np.isnan(samples)]
+    if not defined.size or np.ptp(defined) < 1e-12:
+        return percentiles(samples, level)
+    below = ((defined < value - 1e-12).sum() + (defined <= value + 1e-12).sum()) / (2 * len(defined))
+    bias = stats.norm.ppf(below)
+    influence = np.zeros_like(without)
+    for s in np.unique(strata):
+        of = without[strata == s]
+        influence[strata == s] = (np.nanmean(of) - of) * (len(of) - 1) / len(of) if len(of) > 1 else 0
+    influence = np.nan_to_num(influence)
+    spread = float((influence**2).sum()) ** 1.5
+    acceleration = float((influence**3).sum()) / (6 * spread) if spread > 0 else 0.0
+    z = bias + stats.norm.ppf([(1 - level) / 2, (1 + level) / 2])
+    with np.errstate(invalid="ignore"):  # an infinite bias: the value lies outside all samples
+        shares = stats.norm.cdf(bias + z / (1 - acceleration * z))
+    if np.isnan(shares).any():
+        return np.nan, np.nan
+    low, high = np.quantile(defined, shares)
+    return float(low), float(high)
+
+
+def p_value(samples: Floats) -> float:
+    """Return twice the smaller share of samples (S,) on one side of 0, as `paired_bootstrap` says."""
     defined = samples[~np.isnan(samples)]
     if not defined.size:
         return np.nan
     extreme = min((defined <= 0).sum(), (defined >= 0).sum())
     return float(min(1.0, 2 * (extreme + 1) / (len(defined) + 1)))
-
-
-# --- exact and closed forms ---
 
 
 def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interval:
@@ -266,43 +271,10 @@ def wilson_interval(successes: float, n: int, *, level: float = 0.95) -> Interva
     return Interval(share, 0.0 if successes == 0 else low, 1.0 if successes == n else high)
 
 
-def mcnemar_exact(y_true: ArrayLike, pred_a: ArrayLike, pred_b: ArrayLike) -> float:
-    """Two-sided p-value of "both are right equally often" (McNemar 1947, exact binomial form).
+def share(hits: Bools, groups: Ints) -> Interval:
+    """Return the share of hits (n,) with Wilson's interval, for as many trials as there are groups (n,).
 
-    Args:
-        y_true: (N,) class indices.
-        pred_a: (N,) predicted classes of one run.
-        pred_b: (N,) predicted classes of the other run on the same cases.
+    Lesions of one patient are no independent trials; to count each patient once errs on the wide side.
     """
-    y, a, b = (np.asarray(values) for values in (y_true, pred_a, pred_b))
-    if y.ndim != 1 or not y.shape == a.shape == b.shape:
-        raise UsageError(f"expected three arrays (N,), got {y.shape}, {a.shape}, {b.shape}; align the runs")
-    only_a, only_b = int(((a == y) & (b != y)).sum()), int(((b == y) & (a != y)).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b).pvalue)
-
-
-def delong_test(y_true: ArrayLike, score_a: ArrayLike, score_b: ArrayLike) -> Difference:
-    """Difference of two AUCs, b - a, on the same cases, with a 95% interval (DeLong et al. 1988, eq. 5).
-
-    y_true is (N,) 0 or 1, the scores are (N,). It takes the cases for independent. NaN throughout
-    without two cases and two non-cases. With a variance of 0 the p-value is 1 for equal AUCs, else NaN.
-    """
-    y, a = checked_binary(y_true, score_a)
-    _, b = checked_binary(y_true, score_b)
-    if min(y.sum(), (~y).sum()) < 2:
-        return Difference(np.nan, np.nan, np.nan, np.nan)
-    cases, others = _placements(y, b) - _placements(y, a), _placements(~y, -b) - _placements(~y, -a)
-    value = float(cases.mean())
-    error = float(np.sqrt(cases.var(ddof=1) / len(cases) + others.var(ddof=1) / len(others)))
-    half = float(stats.norm.ppf(0.975)) * error
-    without_error = 1.0 if value == 0 else np.nan
-    p_value = float(2 * stats.norm.sf(abs(value) / error)) if error > 0 else without_error
-    return Difference(value, value - half, value + half, p_value)
-
-
-def _placements(positive: Bools, score: Floats) -> Floats:
-    """For each case the share of non-cases below it, ties counting half; the mean is the AUC."""
-    overall, own = stats.rankdata(score), stats.rankdata(score[positive])
-    return np.asarray((overall[positive] - own) / (~positive).sum(), np.float64)
+    n = len(np.unique(groups))
+    return wilson_interval(float(hits.mean()) * n if n else 0, n)

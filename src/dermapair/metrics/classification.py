@@ -13,130 +13,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
-from dermapair.errors import UsageError
+from dermapair.metrics.arrays import Floats, Ints, checked, checked_probabilities, mean_defined
+from dermapair.metrics.binary import auc, average_precision, partial_auc
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-
+SAMPLED_AT_ONCE = 4_000_000  # 32 MB of float64
 N_BINS = 15  # of the expected calibration error; Guo et al. 2017 use 15
-
-
-def checked(y_true: ArrayLike, scores: ArrayLike) -> tuple[Ints, Floats]:
-    """Return class indices (N,) and scores (N, K) as int64 and float64.
-
-    Raises:
-        UsageError: wrong shapes, no case, a class index outside 0..K-1, or a score that is not finite.
-    """
-    y, s = _numbers(y_true, "y_true"), _numbers(scores, "scores")
-    if y.ndim != 1 or s.ndim != 2 or len(y) != len(s) or len(y) < 1 or s.shape[1] < 2:
-        raise UsageError(
-            f"expected y_true (N,) and scores (N, K) with N >= 1 and K >= 2, got {y.shape} and {s.shape}; "
-            "hand over one row of K scores for each case"
-        )
-    _refuse(~np.isin(y, np.arange(s.shape[1])), y, f"y_true: expected a class index in 0..{s.shape[1] - 1}")
-    _refuse(np.any(~np.isfinite(s), axis=1), s, "scores: expected finite numbers")
-    return y.astype(np.int64), s
-
-
-def checked_binary(y_true: ArrayLike, y_score: ArrayLike) -> tuple[Bools, Floats]:
-    """Return truth (N,) as booleans and scores (N,) as float64; raises UsageError as `checked` does."""
-    y, s = _numbers(y_true, "y_true"), _numbers(y_score, "y_score")
-    if y.ndim != 1 or y.shape != s.shape or len(y) < 1:
-        raise UsageError(
-            f"expected y_true and y_score of one shape (N,) with N >= 1, got {y.shape} and {s.shape}; "
-            "hand over one score for each case"
-        )
-    _refuse(~np.isin(y, (0, 1)), y, "y_true: expected 0 or 1")
-    _refuse(~np.isfinite(s), s, "y_score: expected finite numbers")
-    return y.astype(bool), s
-
-
-def checked_probabilities(y_true: ArrayLike, probabilities: ArrayLike) -> tuple[Ints, Floats]:
-    """Like `checked`, for probabilities: in [0, 1], rows sum to 1 within 1e-3 (rescaled to exactly 1)."""
-    y, p = checked(y_true, probabilities)
-    bad = (p < 0).any(axis=1) | (p > 1).any(axis=1) | (abs(p.sum(axis=1) - 1) > 1e-3)
-    _refuse(bad, p, "probabilities: expected values in [0, 1] that sum to 1")
-    return y, p / p.sum(axis=1, keepdims=True)
-
-
-def _numbers(values: ArrayLike, name: str) -> Floats:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"{name}: expected an array of numbers ({error}); hand over numbers only") from error
-
-
-def _refuse(bad: Bools, values: Floats, expected: str) -> None:
-    if bad.any():
-        row = int(np.argmax(bad))
-        raise UsageError(
-            f"{expected}, got {values[row]} in row {row} ({bad.sum()} such rows of {len(bad)}); "
-            "correct or leave out these cases"
-        )
-
-
-def mean_defined(values: Floats) -> Floats:
-    """Mean over the first axis of the values that are not NaN; NaN where there is none."""
-    count = (~np.isnan(values)).sum(axis=0)
-    return ratio(np.nansum(values, axis=0), count)
-
-
-def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
-    """Quotient as float64, NaN where the denominator is 0."""
-    top, bottom = np.broadcast_arrays(np.asarray(numerator, float), np.asarray(denominator, float))
-    quotient: Floats = np.divide(top, bottom, out=np.full(top.shape, np.nan), where=bottom != 0)
-    return quotient
 
 
 def classes_without_cases(y_true: ArrayLike, *, n_classes: int) -> tuple[int, ...]:
     """Class indices in 0..n_classes-1 that no case has: those that macro means leave out."""
     return tuple(sorted(set(range(n_classes)) - set(np.asarray(y_true).tolist())))
-
-
-# --- one class against the rest: y_true (N,) 0 or 1, y_score (N,) ---
-
-
-def auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
-    """Area under the ROC curve; NaN without a case or without a non-case."""
-    y, s = checked_binary(y_true, y_score)
-    return float(sk.roc_auc_score(y, s)) if y.any() and not y.all() else np.nan
-
-
-def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> float:
-    """Average precision (step-wise, not interpolated); NaN without a case or without a non-case."""
-    y, s = checked_binary(y_true, y_score)
-    return float(sk.average_precision_score(y, s)) if y.any() and not y.all() else np.nan
-
-
-def sensitivity(y_true: ArrayLike, y_score: ArrayLike, *, threshold: float = 0.5) -> float:
-    """Share of the cases with a score above the threshold (strictly); NaN without a case."""
-    y, s = checked_binary(y_true, y_score)
-    return float(sk.recall_score(y, s > threshold, zero_division=np.nan))
-
-
-def specificity(y_true: ArrayLike, y_score: ArrayLike, *, threshold: float = 0.5) -> float:
-    """Share of the non-cases with a score at most the threshold; NaN without a non-case."""
-    y, s = checked_binary(y_true, y_score)
-    return float(sk.recall_score(y, s > threshold, pos_label=False, zero_division=np.nan))
-
-
-def roc_curve(y_true: ArrayLike, y_score: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    """False positive rates, true positive rates and falling thresholds (the first is inf), by scikit-learn.
-
-    Raises:
-        UsageError: no case or no non-case, so that there is no curve.
-    """
-    y, s = checked_binary(y_true, y_score)
-    if y.all() or not y.any():
-        raise UsageError(
-            f"a ROC curve needs cases and non-cases, got {y.sum()} cases among {len(y)}; leave this class out"
-        )
-    fpr, tpr, thresholds = sk.roc_curve(y, s)
-    return fpr, tpr, thresholds
 
 
 # --- per class: (N,), (N, K) -> (K,) with NaN where not defined ---
@@ -201,9 +90,24 @@ def macro_f1(y_true: ArrayLike, scores: ArrayLike) -> float:
     return float(mean_defined(per_class_f1(y_true, scores)))
 
 
+def cohen_kappa(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """Agreement of answer (argmax) and truth beyond chance (Cohen 1960); NaN where all are of one class."""
+    y, s = checked(y_true, scores)
+    named = s.argmax(axis=1)
+    if len(np.union1d(y, named)) < 2:
+        return np.nan
+    return float(sk.cohen_kappa_score(y, named))
+
+
 def macro_auc(y_true: ArrayLike, scores: ArrayLike) -> float:
     """Mean one-against-the-rest AUC over the classes with at least one case and one non-case, else NaN."""
     return float(mean_defined(per_class_auc(y_true, scores)))
+
+
+def macro_partial_auc_80(y_true: ArrayLike, scores: ArrayLike) -> float:
+    """Mean area above 80% sensitivity (`binary.partial_auc`) over the same classes as `macro_auc`."""
+    y, s = checked(y_true, scores)
+    return float(mean_defined(np.array([partial_auc(y == k, s[:, k]) for k in range(s.shape[1])])))
 
 
 def macro_average_precision(y_true: ArrayLike, scores: ArrayLike) -> float:
@@ -240,12 +144,44 @@ def expected_calibration_error(y_true: ArrayLike, probabilities: ArrayLike, *, n
     return float(abs(np.bincount(confidence_bins(confidence, n_bins=n_bins), gap)).sum() / len(y))
 
 
+def calibration_error_if_perfect(probabilities: ArrayLike, *, n_samples: int = 1000, seed: int = 0) -> Floats:
+    """Calibration error (n_samples,) that these very probabilities (N, K) would show if they were true.
+
+    It is not 0, as bins hold few cases. Whether an answer is right is drawn with its confidence (consistency
+    resampling: Bröcker & Smith 2007).
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    confidence = p.max(axis=1) / p.sum(axis=1)
+    bins = np.eye(N_BINS)[confidence_bins(confidence, n_bins=N_BINS)]
+    generator, size = np.random.default_rng(seed), max(1, SAMPLED_AT_ONCE // len(p))
+    found = []
+    for start in range(0, n_samples, size):
+        right = generator.random((min(size, n_samples - start), len(p))) < confidence
+        found.append(abs((confidence - right) @ bins).sum(axis=1) / len(p))
+    return np.concatenate(found)
+
+
+def reliability(y_true: ArrayLike, probabilities: ArrayLike, n_bins: int) -> tuple[Ints, Floats, Floats]:
+    """Number of cases, mean confidence and accuracy of the bins that hold any: a reliability diagram.
+
+    Bins of the predicted class's probability, as in `expected_calibration_error`.
+    """
+    y, p = checked_probabilities(y_true, probabilities)
+    confidence = p.max(axis=1)
+    bins = confidence_bins(confidence, n_bins=n_bins)
+    n = np.bincount(bins)
+    means = [np.bincount(bins, each)[n > 0] / n[n > 0] for each in (confidence, p.argmax(axis=1) == y)]
+    return n[n > 0].astype(np.int64), means[0], means[1]
+
+
 Metric = Callable[[ArrayLike, ArrayLike], float]
 
 METRICS: dict[str, Metric] = {
     "accuracy": accuracy,
     "balanced_accuracy": balanced_accuracy,
+    "cohen_kappa": cohen_kappa,
     "macro_auc": macro_auc,
+    "macro_partial_auc_80": macro_partial_auc_80,
     "macro_f1": macro_f1,
     "macro_average_precision": macro_average_precision,
     "log_loss": log_loss,

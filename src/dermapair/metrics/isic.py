@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from sklearn import metrics as sk
 
-from dermapair.metrics import classification, weighted
-from dermapair.metrics.bootstrap import Interval, intervals_of, resamples
-from dermapair.metrics.classification import Bools, Floats
+from dermapair.metrics import binary, weighted
+from dermapair.metrics.arrays import Bools, Floats, checked, checked_binary
+from dermapair.metrics.bootstrap import Interval, intervals_of
+from dermapair.metrics.resampling import resamples
 
 ISIC2017_CATEGORIES = ("melanoma", "seborrheic_keratosis")
 ISIC2017_SENSITIVITIES = (0.82, 0.89, 0.95)
@@ -59,11 +60,17 @@ def isic2017_intervals(
     A sample in which a figure is not defined is left out of its percentiles: for the mean, one that lacks
     cases or non-cases of either category.
     """
-    pairs = [classification.checked_binary(*pair) for pair in ((y_melanoma, p_melanoma), (y_sk, p_sk))]
+    pairs = [checked_binary(*pair) for pair in ((y_melanoma, p_melanoma), (y_sk, p_sk))]
     return intervals_of(
         isic2017_scores(y_melanoma, p_melanoma, y_sk, p_sk),
         lambda weights: _with_mean([_isic2017_weighted(y, s, weights) for y, s in pairs]),
-        chunks=resamples(len(pairs[0][0]), groups=groups, n_samples=n_samples, seed=seed),
+        chunks=resamples(
+            len(pairs[0][0]),
+            groups=groups,
+            n_samples=n_samples,
+            seed=seed,
+            y_true=pairs[0][0] + 2 * pairs[1][0],
+        ),
         level=level,
     )
 
@@ -82,13 +89,13 @@ def _with_mean(columns: Sequence[Mapping[str, ArrayLike]]) -> dict[str, Floats]:
 
 
 def _isic2017_category(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, float]:
-    y, s = classification.checked_binary(y_true, y_score)
+    y, s = checked_binary(y_true, y_score)
     return {
-        "auc": classification.auc(y, s),
-        "average_precision": classification.average_precision(y, s),
+        "auc": binary.auc(y, s),
+        "average_precision": binary.average_precision(y, s),
         "accuracy": float(sk.accuracy_score(y, s > 0.5)),
-        "sensitivity": classification.sensitivity(y, s),
-        "specificity": classification.specificity(y, s),
+        "sensitivity": binary.sensitivity(y, s),
+        "specificity": binary.specificity(y, s),
     } | {name: specificity_at_sensitivity(y, s, sensitivity=t) for name, t in _AT_SENSITIVITY.items()}
 
 
@@ -110,10 +117,10 @@ def specificity_at_sensitivity(y_true: ArrayLike, y_score: ArrayLike, *, sensiti
     The default curve leaves out collinear points, so the value can lie below the best reachable one;
     that is the published rule. y_true (N,) 0 or 1, y_score (N,); NaN without a case or a non-case.
     """
-    y, s = classification.checked_binary(y_true, y_score)
+    y, s = checked_binary(y_true, y_score)
     if y.all() or not y.any():
         return np.nan
-    fpr, tpr, _ = classification.roc_curve(y, s)
+    fpr, tpr, _ = binary.roc_curve(y, s)
     return float(1 - fpr[np.argmax(tpr >= sensitivity)])
 
 
@@ -127,7 +134,7 @@ def challenge_macro_f1(y_true: ArrayLike, scores: ArrayLike) -> float:
         y_true: (N,) class indices.
         scores: (N, K) confidence of each class, in [0, 1].
     """
-    y, s = classification.checked(y_true, scores)
+    y, s = checked(y_true, scores)
     truth = np.eye(s.shape[1], dtype=int)[y]
     return float(sk.f1_score(truth, (s > 0.5).astype(int), average="macro", zero_division=1.0))
 
@@ -142,7 +149,7 @@ def f1_thresholds(y_true: ArrayLike, scores: ArrayLike) -> Floats:
         y_true: (N,) class indices.
         scores: (N, K) confidence of each class, in [0, 1].
     """
-    y, s = classification.checked(y_true, scores)
+    y, s = checked(y_true, scores)
     return np.array([_f1_threshold(y == k, s[:, k]) for k in range(s.shape[1])])
 
 
@@ -175,7 +182,7 @@ def balanced_accuracy_ties_wrong(y_true: ArrayLike, scores: ArrayLike) -> float:
 
     Mean over the classes that have at least one case. y_true (N,) class indices, scores (N, K).
     """
-    y, s = classification.checked(y_true, scores)
+    y, s = checked(y_true, scores)
     undecided = (s == s.max(axis=1, keepdims=True)).sum(axis=1) > 1
     predicted = np.where(undecided, -1, s.argmax(axis=1))
     return float(sk.recall_score(y, predicted, labels=np.unique(y), average="macro"))

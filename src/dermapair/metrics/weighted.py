@@ -1,55 +1,133 @@
-"""The metrics of `METRICS` for many weightings of the same cases at once: what the bootstrap runs on.
+"""Figures of one class against the rest for many weightings of the same cases at once.
 
-Letters: N cases, K classes, S bootstrap samples. Every function takes y (N,) class indices, p (N, K) and
-weights (N, S), how often each sample holds each case, and returns (S,): what scikit-learn gives for the
-repeated cases. Those of one class against the rest take positive (N,) and score (N,) instead of y and p.
-Sorting is done once per class, not per sample. A class that a sample lacks is left out of its macro mean.
-Inputs come checked.
+Letters: N cases, S bootstrap samples, J distinct scores of cases, T thresholds. Every function takes positive
+(N,), score (N,) and weights (N, S), how often each sample holds each case, and returns (S,): what `binary`
+gives for the repeated cases. Inputs come checked. Non-cases between two scores of cases are summed before
+anything else, which makes rare classes cheap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 
-from dermapair.metrics.classification import (
-    N_BINS,
-    Bools,
-    Floats,
-    Ints,
-    checked_probabilities,
-    confidence_bins,
-    mean_defined,
-    ratio,
-)
+from dermapair.metrics.arrays import Bools, Floats, Ints, ratio
+from dermapair.metrics.binary import LEAST_SENSITIVITY
 
-WeightedMetric = Callable[[Ints, Floats, Floats], Floats]
+
+@dataclass(frozen=True)
+class Ranked:
+    """A ROC curve of each sample: weights in B bins of rising scores.
+
+    A bin is one score of the rarer of cases and non-cases, or all scores between two of these, where
+    the curve runs straight up or to the right. That leaves every figure of the curve as it is.
+
+    Attributes:
+        cases: (B, S) of the cases there.
+        others: (B, S) of the non-cases there.
+        called: (B, S) of the cases there or higher.
+        below: (B, S) of the non-cases lower than there.
+    """
+
+    cases: Floats
+    others: Floats
+    called: Floats
+    below: Floats
+
+    @property
+    def n_others(self) -> Floats:
+        """Return (S,): all non-cases."""
+        return np.asarray(self.below[-1] + self.others[-1])
+
+    @property
+    def defined(self) -> Bools:
+        """Return (S,): whether a sample holds cases and non-cases."""
+        return np.asarray((self.n_others > 0) & (self.called[0] > 0))
+
+
+def ranked(positive: Bools, score: Floats, weights: Floats) -> Ranked:
+    """Return the curves."""
+    rarer = positive if 2 * positive.sum() < len(positive) else ~positive
+    levels = np.unique(score[rarer])
+    # 2 j + 1 at the j-th of these scores, 2 j between it and the one below
+    place = np.searchsorted(levels, score, "left") + np.searchsorted(levels, score, "right")
+    cases, others = (sums_by(place, weights, n=2 * len(levels) + 1, rows=r) for r in (positive, ~positive))
+    return Ranked(cases, others, _from_above(cases), np.cumsum(others, axis=0) - others)
+
+
+def _from_above(sums: Floats) -> Floats:
+    """Return the cumulative sums (B, S) that begin with the last row."""
+    return np.cumsum(sums[::-1], axis=0)[::-1]
+
+
+def sums_by(place: Ints, weights: Floats, *, n: int, rows: Bools | None = None) -> Floats:
+    """Return the sums (n, S) of the weights at each place (N,) in 0..n-1, of some rows (N,) or of all."""
+    which = np.arange(len(place)) if rows is None else np.flatnonzero(rows)
+    ones = np.ones(len(which), dtype=weights.dtype)
+    matrix = sparse.csr_array((ones, (place[which], which)), shape=(n, len(place)))
+    return np.asarray(matrix @ weights)
 
 
 def auc(positive: Bools, score: Floats, weights: Floats) -> Floats:
     """AUC in each sample: weight of the (case, non-case) pairs in right order, ties counting half."""
-    order = np.argsort(score[~positive], kind="stable")
-    others = score[~positive][order]
-    below = np.zeros((len(others) + 1, weights.shape[1]))
-    np.cumsum(weights[~positive][order], axis=0, out=below[1:])
-    won = below[np.searchsorted(others, score[positive], "left")]
-    won += below[np.searchsorted(others, score[positive], "right")]
-    mine = weights[positive]
-    return ratio(np.einsum("ns,ns->s", mine, won), 2 * mine.sum(axis=0) * below[-1])
+    r = ranked(positive, score, weights)
+    won = np.einsum("bs,bs->s", r.cases, 2 * r.below + r.others)
+    return ratio(won, 2 * r.called[0] * r.n_others)
 
 
 def average_precision(positive: Bools, score: Floats, weights: Floats) -> Floats:
     """Average precision in each sample: mean over the cases of the precision at their own score."""
-    order = np.argsort(-score, kind="stable")
-    above = np.searchsorted(-score[order], -score[positive], "right") - 1
-    ranked = weights[order]
-    everyone = np.cumsum(ranked, axis=0)
-    cases = np.cumsum(ranked * positive[order, None], axis=0)
-    precision = np.nan_to_num(ratio(cases[above], everyone[above]))
-    total = weights[positive].sum(axis=0)
-    defined = weights[~positive].sum(axis=0) > 0
-    return np.where(defined, ratio((weights[positive] * precision).sum(axis=0), total), np.nan)
+    levels = np.unique(score[positive])
+    at_most = np.searchsorted(levels, score, "right")  # how many levels each score reaches
+    cases, others = (sums_by(at_most, weights, n=len(levels) + 1, rows=r) for r in (positive, ~positive))
+    called, alarms = _from_above(cases)[1:], _from_above(others)[1:]
+    precision = np.divide(called, called + alarms, out=np.zeros_like(called), where=called > 0)
+    total, n_others = cases.sum(axis=0), others.sum(axis=0)
+    found = ratio(np.einsum("js,js->s", cases[1:], precision), total)
+    return np.where(n_others > 0, found, np.nan)
+
+
+def partial_auc(positive: Bools, score: Floats, weights: Floats) -> Floats:
+    """Area above 80% sensitivity in each sample, as `binary.partial_auc`."""
+    r = ranked(positive, score, weights)
+    rise, run = ratio(r.cases, r.called[:1]), ratio(r.others, r.n_others)
+    reached, low = (
+        ratio(r.called, r.called[:1]),
+        ratio(r.below, r.n_others),
+    )  # sensitivity and specificity there
+    part = np.clip(reached - LEAST_SENSITIVITY, 0, rise)  # what of the bin's rise lies above the line
+    area = part * (low + run * np.divide(part, 2 * rise, out=np.zeros_like(part), where=rise > 0))
+    return np.where(r.defined, area.sum(axis=0), np.nan)
+
+
+def specificity_at_sensitivity(
+    positive: Bools, score: Floats, weights: Floats, *, sensitivity: float
+) -> Floats:
+    """Highest specificity at a sensitivity in each sample, as `binary.specificity_at_sensitivity`."""
+    r = ranked(positive, score, weights)
+    reached = ratio(r.called, r.called[:1]) >= sensitivity  # true up to the highest bin that will do
+    highest = np.maximum(reached.sum(axis=0) - 1, 0)
+    best = np.take_along_axis(r.below, highest[None], axis=0)[0]
+    return np.where(r.defined, ratio(best, r.n_others), np.nan)
+
+
+def binary_brier(positive: Bools, probability: Floats, weights: Floats) -> Floats:
+    """Weighted mean of the squared distance to 0 or 1."""
+    return ratio(((probability - positive) ** 2) @ weights, weights.sum(axis=0))
+
+
+def net_benefit(positive: Bools, probability: Floats, weights: Floats, thresholds: Floats) -> Floats:
+    """Net benefit of calling above each rising threshold (T,) in each sample, (T, S), as in `binary`."""
+    place = np.searchsorted(thresholds, probability, "left")  # how many thresholds lie below
+    hits, alarms = (
+        np.cumsum(sums_by(place, weights, n=len(thresholds) + 1, rows=rows)[:0:-1], axis=0)[::-1]
+        for rows in (positive, ~positive)
+    )
+    odds = (thresholds / (1 - thresholds))[:, None]
+    return ratio(hits - alarms * odds, weights.sum(axis=0))
 
 
 def binary_accuracy(positive: Bools, score: Floats, weights: Floats) -> Floats:
@@ -101,75 +179,3 @@ def _curve_points(cases: Floats, others: Floats) -> Bools:
     turns = np.take_along_axis(cases, following, axis=0) != cases
     turns |= np.take_along_axis(others, following, axis=0) != others
     return np.asarray(present & (ends | turns))
-
-
-def mean_auc(classes: Sequence[int]) -> WeightedMetric:
-    """The metric "mean one-against-the-rest AUC of these classes", over those that a sample holds."""
-    return lambda y, p, weights: mean_defined(np.stack([auc(y == k, p[:, k], weights) for k in classes]))
-
-
-def _one_hot(labels: Ints, n_classes: int) -> Floats:
-    return np.eye(n_classes)[labels]
-
-
-def accuracy(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Weighted share of right answers."""
-    return ratio((p.argmax(axis=1) == y) @ weights, weights.sum(axis=0))
-
-
-def balanced_accuracy(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Mean recall over the classes that a sample holds."""
-    truth, right = _one_hot(y, p.shape[1]), p.argmax(axis=1) == y
-    return mean_defined(ratio((truth * right[:, None]).T @ weights, truth.T @ weights))
-
-
-def macro_f1(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Mean F1 over the classes that a sample holds."""
-    truth, predicted = _one_hot(y, p.shape[1]), _one_hot(p.argmax(axis=1), p.shape[1])
-    hits, present, claimed = ((a.T @ weights) for a in (truth * predicted, truth, predicted))
-    return mean_defined(np.where(present > 0, ratio(2 * hits, present + claimed), np.nan))
-
-
-def macro_auc(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Mean AUC over the classes of which a sample holds cases and non-cases."""
-    return mean_auc(range(p.shape[1]))(y, p, weights)
-
-
-def macro_average_precision(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Mean average precision over the same classes as `macro_auc`."""
-    per_class = [average_precision(y == k, p[:, k], weights) for k in range(p.shape[1])]
-    return mean_defined(np.stack(per_class))
-
-
-def log_loss(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Weighted mean of the negative log probability of the true class."""
-    _, p = checked_probabilities(y, p)
-    smallest = np.finfo(np.float64).eps
-    losses = -np.log(np.clip(p[np.arange(len(y)), y], smallest, 1 - smallest))
-    return ratio(losses @ weights, weights.sum(axis=0))
-
-
-def brier(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Weighted mean of the squared distance to the one-hot truth."""
-    _, p = checked_probabilities(y, p)
-    return ratio(((p - _one_hot(y, p.shape[1])) ** 2).sum(axis=1) @ weights, weights.sum(axis=0))
-
-
-def expected_calibration_error(y: Ints, p: Floats, weights: Floats) -> Floats:
-    """Gap between confidence and accuracy, by bins with weighted counts."""
-    _, p = checked_probabilities(y, p)
-    gap = p.max(axis=1) - (p.argmax(axis=1) == y)
-    bins = _one_hot(confidence_bins(p.max(axis=1), n_bins=N_BINS), N_BINS)
-    return ratio(abs((bins * gap[:, None]).T @ weights).sum(axis=0), weights.sum(axis=0))
-
-
-WEIGHTED: dict[str, WeightedMetric] = {
-    "accuracy": accuracy,
-    "balanced_accuracy": balanced_accuracy,
-    "macro_auc": macro_auc,
-    "macro_f1": macro_f1,
-    "macro_average_precision": macro_average_precision,
-    "log_loss": log_loss,
-    "brier": brier,
-    "expected_calibration_error": expected_calibration_error,
-}

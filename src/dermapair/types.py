@@ -31,22 +31,62 @@ Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
+class Decision:
+    """What a run decides of one lesion at one of its operating points.
+
+    Attributes:
+        target: `melanoma`, `cancer`, or what the recipe calls it.
+        probability: of the target, in [0, 1].
+        threshold: the decision is positive above it.
+        positive: whether it is.
+    """
+
+    target: str
+    probability: float
+    threshold: float
+    positive: bool
+
+
+@dataclass(frozen=True)
+class OutsideScore:
+    """How unlike the training part's a picture of one view is, and how rare that is.
+
+    Attributes:
+        score: higher is less like them; see `inference.ood`.
+        p_value: share of validation's lesions that score at least as high, in (0, 1].
+        flagged: whether the score is above the run's threshold: the answer is then not to be trusted.
+    """
+
+    score: float
+    p_value: float
+    flagged: bool
+
+
+@dataclass(frozen=True)
 class Prediction:
     """What one trained run says of one lesion.
 
     Attributes:
         classes: names of the K classes, in the order of every array below.
-        logits: by readout, (K,) float64. `both` is a mean of probabilities and has no logits of its own
-            unless it equals another readout; its entry is then the logarithm of the probabilities, whose
-            softmax is the probabilities. So are all entries where a run says the mean of two stages.
+        logits: by readout, (K,) float64, whose softmax is the probabilities: calibrated where the run is.
+            `both` is a mean of probabilities and has no logits of its own unless it equals another readout;
+            its entry comes from their logarithm. So do all entries where a run says the mean of two stages.
         probabilities: by readout, (K,) float64, each summing to 1.
-        stages: of a run of two stages, by STAGES, the probabilities of each and of their mean; else empty.
+        stages: of a run of two stages, by STAGES, the probabilities of each and of their mean, not
+            calibrated; else empty.
+        decisions: by operating point, of `both`; empty where the run has none.
+        conformal_set: classes that cannot be ruled out, the most probable first; empty where the run says
+            nothing of it.
+        outside: by view; a view that the run has nothing stored of is left out: unknown, not inside.
     """
 
     classes: tuple[str, ...]
     logits: Mapping[str, FloatArray]
     probabilities: Mapping[str, FloatArray]
     stages: Mapping[str, Mapping[str, FloatArray]] = field(default_factory=dict)
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    conformal_set: tuple[str, ...] = ()
+    outside: Mapping[View, OutsideScore] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

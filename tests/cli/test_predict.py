@@ -14,7 +14,7 @@ from PIL import Image
 import dermapair
 from dermapair.data.cases import read_cases
 from imaging.corpus import make_corpus
-from inference.runs import CLASSES, save_tiny_run
+from inference.runs import CLASSES, let_judge, save_tiny_run
 from training.phantoms import register_tiny
 
 HEADER = ["lesion_id", "readout", *CLASSES]
@@ -62,13 +62,30 @@ def test_a_case_folder_gives_exactly_the_columns_of_the_contract(
     predictions = by_lesion(out)
     assert set(predictions) == set(frame["lesion_id"])
     assert summary == {
-        "predictions": str(out), "lesions": len(predictions), "lost": [], "without_view": [], "errors": [],
+        "predictions": str(out), "decisions": None, "lesions": len(predictions), "lost": [],
+        "without_view": [], "errors": [], "flagged": {}, "outside_allowed": None,
     }  # fmt: skip
     for name, of in predictions.items():
         views = set(frame.filter(lesion_id=name)["view"])
         assert set(of) == {*views, "both"} | ({"cross"} if len(views) == 2 else set())
         assert all(sum(values) == pytest.approx(1.0) for values in of.values())
     assert [p.name for p in out.parent.iterdir()] == ["predictions.csv"]
+
+
+def test_what_looks_unknown_is_said(
+    command, cases: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blue, out = tmp_path / "blue.png", tmp_path / "p.csv"
+    Image.new("RGB", (64, 64), (0, 0, 255)).save(blue)
+    let_judge(run, cases)
+    files = paths(cases)
+    assert command("predict", run, "--clinical", blue, "--dermoscopic", blue, "--out", out, "--json") == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["flagged"] == {"clinical": 1, "dermoscopic": 1}
+    assert "1 lesions with a clinical image unlike those that the network has learned from" in said.err
+    arguments = ("--clinical", files["clinical"], "--out", out)
+    assert command("predict", run, *arguments) == 0
+    assert "unlike" not in capsys.readouterr().err
 
 
 def test_without_a_split_all_lesions_are_predicted(command, cases: Path, run: Path, tmp_path: Path) -> None:

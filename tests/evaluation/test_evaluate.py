@@ -14,6 +14,7 @@ from dermapair.data.cases import CaseTable, case_frame
 from dermapair.data.task import Task, build_task
 from dermapair.errors import TableError
 from dermapair.evaluation import evaluate, evaluate_file, truth_of
+from dermapair.evaluation.evaluate import Truth
 
 DIAGNOSES = ("nevus", "melanoma", "seborrheic_keratosis")
 TRUE = ("nevus", "nevus", "melanoma", "melanoma", "seborrheic_keratosis", None)
@@ -80,7 +81,7 @@ def test_isic2017_holds_all_figures_of_the_challenge_by_hand(table: CaseTable, t
         assert isic[f"melanoma_{name}"]["value"] == pytest.approx(value), name
         assert isic[f"seborrheic_keratosis_{name}"]["value"] == 1.0
         assert isic[f"mean_{name}"]["value"] == pytest.approx((value + 1) / 2), name
-        assert isic[f"mean_{name}"]["low"] <= (value + 1) / 2 <= isic[f"mean_{name}"]["high"]
+        assert isic[f"mean_{name}"]["low"] - 1e-12 <= (value + 1) / 2 <= isic[f"mean_{name}"]["high"] + 1e-12
 
 
 def test_isic2017_figures_of_tied_scores_by_hand(table: CaseTable, task: Task) -> None:
@@ -158,14 +159,14 @@ def test_a_file_of_strange_classes_asks_for_the_run(table: CaseTable, tmp_path: 
     path = tmp_path / "p.csv"
     pl.DataFrame({"lesion_id": ["L0"], "readout": ["both"], "good": [0.4], "bad": [0.6]}).write_csv(path)
     with pytest.raises(TableError, match=r"good, bad are no diagnoses .*give --run"):
-        evaluate_file(path, table, task=None, split=None)
+        evaluate_file(path, table, facts=None, split=None)
 
 
 def test_the_split_is_found_from_the_lesions(table: CaseTable, tmp_path: Path) -> None:
     path = tmp_path / "p.csv"
     frame = pl.DataFrame({"lesion_id": IDS, "readout": ["both"] * len(IDS)})
     frame.hstack(pl.DataFrame(P, schema=list(DIAGNOSES))).write_csv(path)
-    assert evaluate_file(path, table, task=None, split=None)["split"] == "test"
+    assert evaluate_file(path, table, facts=None, split=None)["split"] == "test"
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_bad_predictions_are_refused_with_their_row(
     path = tmp_path / "p.csv"
     pl.DataFrame(good | change).write_csv(path)
     with pytest.raises(TableError, match=complaint):
-        evaluate_file(path, table, task=None, split=None)
+        evaluate_file(path, table, facts=None, split=None)
 
 
 def test_a_runs_own_file_is_evaluated_split_by_split(table: CaseTable, tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_a_runs_own_file_is_evaluated_split_by_split(table: CaseTable, tmp_path:
     ids = {"lesion_id": [*IDS, "V"], "readout": ["both"] * 7, "split": ["test"] * 6 + ["val"]}
     frame = pl.DataFrame(ids).hstack(pl.DataFrame(np.vstack([P, P[:1]]), schema=list(DIAGNOSES)))
     frame.write_parquet(path)
-    results = evaluate_file(path, table, task=None, split="test")
+    results = evaluate_file(path, table, facts=None, split="test")
     assert results["readouts"]["both"]["n_lesions"] == 5
 
 
@@ -212,16 +213,31 @@ def test_predicted_lesions_of_other_splits_are_left_out_and_counted(table: CaseT
         frame.hstack(pl.DataFrame(p, schema=list(DIAGNOSES))).write_csv(path)
 
     write([*IDS], P, ["both"] * 6)
-    alone = evaluate_file(path, larger, task=None, split="test")
+    alone = evaluate_file(path, larger, facts=None, split="test")
     assert alone["other_splits"] == 0
     ids, p = [*IDS, "V0", "V1", "N", "V0"], np.vstack([P, P[:4]])
     write(ids, p, ["both"] * 9 + ["clinical"])
-    assert evaluate_file(path, larger, task=None, split="test") == alone | {"other_splits": 3}
+    assert evaluate_file(path, larger, facts=None, split="test") == alone | {"other_splits": 3}
     with pytest.raises(TableError, match="lie in the splits test, val; choose one with --split"):
-        evaluate_file(path, larger, task=None, split=None)
+        evaluate_file(path, larger, facts=None, split=None)
     write([*ids, "strange"], np.vstack([p, P[:1]]), ["both"] * 9 + ["clinical", "both"])
     with pytest.raises(TableError, match="lesion 'strange' .* is not in split 'test'"):
-        evaluate_file(path, larger, task=None, split="test")
+        evaluate_file(path, larger, facts=None, split="test")
     write([*IDS], P, ["both"] * 6)
     with pytest.raises(TableError, match="expected lesions of the split 'val', got none"):
-        evaluate_file(path, larger, task=None, split="val")
+        evaluate_file(path, larger, facts=None, split="val")
+
+
+def test_the_auc_of_one_patients_cases_has_no_interval() -> None:
+    """Resampling never draws another case of the class, so it would be far too narrow."""
+    labels = {f"l{i}": int(i < 2) for i in range(8)}
+    task = Task("diagnosis", ("a", "b"), {"a": "a", "b": "b"}, ("a", "b"))
+    rng = np.random.default_rng(0)
+    scores = {"both": (list(labels), rng.dirichlet([1, 1], 8))}
+    for same_patient in (True, False):
+        groups = {
+            lesion: 0 if same_patient and label else i for i, (lesion, label) in enumerate(labels.items())
+        }
+        found = evaluate(scores, Truth("test", task, labels, groups, {}), n_samples=50)
+        limits = found["readouts"]["both"]["per_class"]["b"]["auc_interval"]
+        assert (limits == [None, None]) == same_patient

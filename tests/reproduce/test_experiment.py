@@ -67,7 +67,8 @@ def test_a_run_has_all_its_files_and_the_manifest_last(done: tuple[Path, Any]) -
     files = {p.name: p.stat().st_mtime_ns for p in out.iterdir()}
     assert set(files) == {
         *("recipe.toml", "model.safetensors", "model.json", "journal.jsonl", "predictions.parquet"),
-        *("results.json", "lesions.parquet", "report.html", "checkpoints", "manifest.json"),
+        *("results.json", "lesions.parquet", "report.html", "outside.safetensors"),
+        *("checkpoints", "manifest.json"),
     }
     assert max(files, key=lambda name: files[name]) == "manifest.json"
 

@@ -47,7 +47,8 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> CaseTable:
 @pytest.fixture
 def first(table: CaseTable, tmp_path: Path, tiny: None) -> Path:
     """Stage one."""
-    run_experiment(tiny_recipe(train={"epochs": 1}), table, tmp_path / "first")
+    recipe = tiny_recipe(train={"epochs": 1}, predict={"calibrate": "none"})
+    run_experiment(recipe, table, tmp_path / "first")
     return tmp_path / "first"
 
 
@@ -57,8 +58,11 @@ def boxes_of(first: Path, table: CaseTable, **keys: Any) -> Path:
     return out
 
 
-def second_recipe(first: Path, boxes: Path, *, lr: float = 0.05, **keys: Any) -> Recipe:
+def second_recipe(
+    first: Path, boxes: Path, *, lr: float = 0.05, calibrate: str = "temperature", **keys: Any
+) -> Recipe:
     return tiny_recipe(
+        predict={"calibrate": calibrate},
         crop={"run": str(first), **keys},
         data={"boxes": str(boxes)},
         optimizer={"lr": lr},
@@ -66,9 +70,9 @@ def second_recipe(first: Path, boxes: Path, *, lr: float = 0.05, **keys: Any) ->
     )
 
 
-def second_stage(first: Path, table: CaseTable, **keys: Any) -> Path:
-    out = first.parent / "second"
-    run_experiment(second_recipe(first, boxes_of(first, table, **keys), **keys), table, out)
+def second_stage(first: Path, table: CaseTable, *, calibrate: str = "temperature", **keys: Any) -> Path:
+    out, boxes = first.parent / "second", boxes_of(first, table, **keys)
+    run_experiment(second_recipe(first, boxes, calibrate=calibrate, **keys), table, out)
     return out
 
 
@@ -98,9 +102,29 @@ def test_the_predictor_does_what_training_did_without_the_first_run(first: Path,
     np.testing.assert_allclose(one, expected[ids.index(lesion)], atol=1e-5)
 
 
+def test_what_is_unlike_training_is_seen_by_stage_one_in_the_whole_image(
+    first: Path, table: CaseTable
+) -> None:
+    second = second_stage(first, table)
+    of_one, of_two = (dermapair.load(run, device="cpu", precision="fp32") for run in (first, second))
+    assert of_two.scorer.outside is None and of_two.facts.stage_one
+    assert of_two.facts.stage_one.outside is None and of_two.facts.outside
+    one, two = (concatenate(list(p.predict_cases(table, split="test"))) for p in (of_one, of_two))
+    assert one.ids == two.ids
+    for view, scores in one.outside.items():
+        np.testing.assert_allclose(two.outside[view], scores, rtol=1e-3)
+    _, files = files_of(table)
+    alone, both = (p.predict(**files).outside for p in (of_one, of_two))
+    assert set(both) == set(files)
+    for view in both:
+        assert both[view].score == pytest.approx(alone[view].score, rel=1e-3)
+    results = json.loads((second / "results.json").read_text())
+    assert results["outside"]["views"].keys() == of_two.facts.outside.views.keys()
+
+
 @pytest.mark.parametrize("how", ["stage2", "mean"])
 def test_each_stage_and_their_mean_are_kept(how: str, first: Path, table: CaseTable) -> None:
-    second = second_stage(first, table, combine=how, threshold=0.9, margin=0.0)
+    second = second_stage(first, table, calibrate="none", combine=how, threshold=0.9, margin=0.0)
     frame = pl.read_parquet(second / "stages.parquet").filter(split="test")
     stage = {name: frame.filter(stage=name).drop("stage") for name in ("stage1", "stage2", "mean")}
     ours = pl.read_parquet(second / "predictions.parquet").filter(split="test")
@@ -187,7 +211,7 @@ def test_stage_two_starts_from_stage_one(first: Path, table: CaseTable) -> None:
     """Without a step and with nothing cut away, stage two is stage one."""
     boxes = boxes_of(first, table, **EVERYTHING)
     out = first.parent / "second"
-    run_experiment(second_recipe(first, boxes, lr=1e-30, **EVERYTHING), table, out)
+    run_experiment(second_recipe(first, boxes, lr=1e-30, calibrate="none", **EVERYTHING), table, out)
     one, both = (load_file(run / "model.safetensors") for run in (first, out))
     assert set(both) == {*one, *(f"stage_one.{name}" for name in one)}
     for name, tensor in one.items():

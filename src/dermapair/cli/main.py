@@ -10,6 +10,8 @@ import typer
 from dermapair import __version__
 from dermapair.cli import (
     boxes,
+    calibrate,
+    compare,
     data,
     demo,
     doctor,
@@ -37,8 +39,10 @@ app.command()(train.train)
 app.command()(predict.predict)
 app.command()(explain.explain)
 app.command()(boxes.boxes)
+app.command()(calibrate.calibrate)
 app.command()(evaluate.evaluate)
 app.command()(evaluate.report)
+app.command()(compare.compare)
 app.command()(reproduce.reproduce)
 app.command()(submission.submission)
 app.command()(doctor.doctor)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -64,6 +64,10 @@ def predict(
     if summary["without_view"]:
         say(_without_view(summary["without_view"], predictor.scorer.network.views))
     say(f"{out}: {summary['lesions']} lesions predicted, {len(summary['lost'])} not")
+    if summary["decisions"]:
+        say(f"{summary['decisions']}: decisions at the operating points, conformal sets, what looks unknown")
+    for line in _flagged(summary):
+        say(line)
     finish(summary, as_json=as_json)
     if summary["errors"] and (strict or not summary["lesions"]):
         raise DermapairError(f"{len(summary['errors'])} images could not be read; they are listed above")
@@ -73,3 +77,14 @@ def _without_view(lesions: Sequence[str], views: Sequence[str]) -> str:
     """Return the line on lesions that the network cannot look at; of many, the first are named."""
     named = ", ".join(lesions[:5]) + (", ..." if len(lesions) > 5 else "")
     return f"not predicted, as they have no {' or '.join(views)} image: {len(lesions)} lesions ({named})"
+
+
+def _flagged(summary: Mapping[str, Any]) -> list[str]:
+    """Return the lines on lesions that look unlike those that the network has learned from."""
+    return [
+        f"{n} lesions with a {view} image unlike those that the network has learned from (of ordinary ones "
+        f"{summary['outside_allowed']:.1%}): no skin, another camera, or the other view; do not trust their "
+        f"answers"
+        for view, n in summary["flagged"].items()
+        if n
+    ]

@@ -17,6 +17,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Positive = Annotated[float, Field(gt=0.0)]
 NotNegative = Annotated[float, Field(ge=0.0)]
 Count = Annotated[int, Field(ge=1)]
+Calibrate = Literal["temperature", "vector", "none"]
 
 
 class Settings(BaseModel):
@@ -238,11 +239,15 @@ class PredictSettings(Settings):
         description="five: averaged over the corners and the centre of the square; with views = 2 ten views",
     )
     batch_size: Count = Field(32, description="lesions in one step")
-    calibrate: Literal["temperature", "vector", "none"] = Field(
+    calibrate: Calibrate = Field(
         "temperature", description="how probabilities are calibrated on validation (Guo et al. 2017)"
     )
     coverage: Annotated[float, Field(gt=0.0, lt=1.0)] = Field(
         0.9, description="share of lesions whose conformal set is to hold the truth"
+    )
+    outside: Annotated[float, Field(ge=0.0, lt=1.0)] = Field(
+        0.01,
+        description="share of validation lesions that are flagged as unlike the training part; 0: none is",
     )
     input: int = Field(
         0, ge=0, description="side of the input at prediction, pixels (Touvron et al. 2019); 0: data.input"

@@ -1,7 +1,7 @@
 """Results: every readout's metrics with 95% intervals, per-class recall with counts, confusion matrices.
 
 Intervals are percentile bootstrap intervals over patients where they are known, else over lesions; of a
-recall, Wilson's. The numbers themselves are in `metrics`.
+recall, Wilson's for so many patients. The numbers themselves are in `metrics`.
 
 Letters: N lesions, K classes.
 """
@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,9 +21,9 @@ from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import select_lesions
 from dermapair.data.task import UNKNOWN, Task
 from dermapair.errors import TableError
-from dermapair.inference.scores import Array, read_scores
+from dermapair.inference.scores import Array
 from dermapair.metrics import METRICS, Interval
-from dermapair.metrics.bootstrap import bootstrap, wilson_interval
+from dermapair.metrics.bootstrap import bootstrap, share
 from dermapair.metrics.classification import classes_without_cases, confusion_matrix
 from dermapair.metrics.isic import ISIC2017_CATEGORIES, isic2017_intervals
 from dermapair.types import VIEWS
@@ -80,62 +79,6 @@ def _lesions_of(table: CaseTable, split: str | None) -> pl.Series:
     return frame["lesion_id"]
 
 
-def evaluate_file(path: Path, table: CaseTable, *, task: Task | None, split: str | None) -> dict[str, Any]:
-    """Evaluate a predictions file.
-
-    Args:
-        path: CSV or Parquet with `lesion_id, readout` and one column per class.
-        table: holds the truth.
-        task: of the model; None where the columns are the table's own diagnoses.
-        split: which part to score; predicted lesions of other parts are left out and counted. None finds the
-            one split that holds all predicted lesions.
-
-    Returns:
-        As `evaluate`, and `other_splits`: how many predicted lesions were left out.
-
-    Raises:
-        TableError: the columns are not the task's classes, or a lesion is not in the table.
-    """
-    classes, scores = read_scores(path, split=split)
-    if task is None:
-        unknown = [name for name in classes if name not in table.diagnoses]
-        if unknown:
-            raise TableError(
-                f"{path}: the classes {', '.join(unknown)} are no diagnoses of the table "
-                f"({', '.join(table.diagnoses)}); give --run with the model's task"
-            )
-        task = Task("diagnosis", classes, {d: d for d in table.diagnoses if d in classes}, table.diagnoses)
-    if classes != task.classes:
-        raise TableError(f"{path}: expected the classes {', '.join(task.classes)}, got {', '.join(classes)}")
-    truth = truth_of(table, task, split=split or _split_of(path, table, scores))
-    others = frozenset[str]()
-    if split:
-        others = frozenset(table.frame["lesion_id"]) - truth.labels.keys() - truth.dropped
-    left_out = {lesion for ids, _ in scores.values() for lesion in ids if lesion in others}
-    kept = _without(scores, others)
-    if not kept:
-        raise TableError(f"{path}: expected lesions of the split {split!r}, got none; choose another --split")
-    return evaluate(kept, truth) | {"other_splits": len(left_out)}
-
-
-def _without(scores: ByReadout, others: frozenset[str]) -> ByReadout:
-    """Return the scores without some lesions, and without the readouts that have none left."""
-    rows = {r: [i for i, lesion in enumerate(ids) if lesion not in others] for r, (ids, _) in scores.items()}
-    return {r: ([ids[i] for i in rows[r]], p[rows[r]]) for r, (ids, p) in scores.items() if rows[r]}
-
-
-def _split_of(path: Path, table: CaseTable, scores: ByReadout) -> str | None:
-    """Return the split that the predicted lesions are in; None where the table has no splits."""
-    ids = {lesion for names, _ in scores.values() for lesion in names}
-    rows = table.frame.filter(pl.col("lesion_id").is_in(sorted(ids)))
-    splits = sorted(rows["split"].drop_nulls().unique())
-    if len(splits) > 1:
-        raise TableError(
-            f"{path}: its lesions lie in the splits {', '.join(splits)}; choose one with --split"
-        )
-    return splits[0] if splits else None
-
-
 def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: int = 0) -> dict[str, Any]:
     """Return results.
 
@@ -167,7 +110,7 @@ def evaluate(scores: ByReadout, truth: Truth, *, n_samples: int = 2000, seed: in
         "split": truth.split,
         "interval": {
             "level": 0.95,
-            "method": "percentile bootstrap over patients, else lesions",
+            "method": "percentile bootstrap over patients, else lesions; of the calibration error basic",
             "n": n_samples,
         },
         "not_predicted": sorted(set(labelled) - predicted),
@@ -185,14 +128,11 @@ def _readout(
     ids: Sequence[str], probabilities: Array, truth: Truth, *, n_samples: int, seed: int
 ) -> dict[str, Any]:
     """Return the results of one readout."""
-    labels = np.array([truth.labels.get(lesion, UNKNOWN) for lesion in ids], dtype=np.int64)
-    known = labels != UNKNOWN
-    if not known.any():
+    labels, p, groups = scored(ids, probabilities, truth)
+    if not len(labels):
         raise TableError(
             f"no predicted lesion of split {truth.split!r} has a diagnosis; nothing can be scored"
         )
-    labels, p = labels[known], probabilities[known]
-    groups = np.array([truth.groups.get(lesion, 0) for lesion in ids])[known]
     classes = truth.task.classes
     named = {f"class {name}": [k] for k, name in enumerate(classes)}
     figures = bootstrap(
@@ -212,11 +152,21 @@ def _readout(
         **{name: challenge[name] for name in ISIC2017_AUCS if challenge},
         **({"isic2017": challenge} if challenge else {}),
         "per_class": {
-            name: _per_class(labels, p, k, figures[f"class {name}"]) for k, name in enumerate(classes)
+            name: _per_class(labels, p, groups, k, figures[f"class {name}"]) for k, name in enumerate(classes)
         },
         "classes_without_cases": [classes[k] for k in absent],
         "confusion_matrix": confusion_matrix(labels, p).tolist(),
     }
+
+
+def scored(
+    ids: Sequence[str], probabilities: Array, truth: Truth
+) -> tuple[NDArray[np.int64], Array, NDArray[np.int64]]:
+    """Return labels (n,), probabilities (n, K) and groups (n,) of the lesions that have a diagnosis."""
+    labels = np.array([truth.labels.get(lesion, UNKNOWN) for lesion in ids], dtype=np.int64)
+    groups = np.array([truth.groups.get(lesion, 0) for lesion in ids], dtype=np.int64)
+    known = labels != UNKNOWN
+    return labels[known], probabilities[known], groups[known]
 
 
 def _isic2017(
@@ -244,18 +194,26 @@ def _isic2017(
     return {name: plain(figure) for name, figure in figures.items()}
 
 
-def _per_class(labels: NDArray[np.int64], p: Array, k: int, auc: Interval) -> dict[str, Any]:
-    """Return one class's counts, recall and AUC with intervals."""
-    n = int((labels == k).sum())
-    found = int(((labels == k) & (p.argmax(axis=1) == k)).sum())
-    recall = wilson_interval(found, n) if n else Interval(math.nan, math.nan, math.nan)
+def _alone(groups: NDArray[np.int64], mine: NDArray[np.bool_]) -> bool:
+    """Tell whether the cases are of fewer than two patients, so that no resample says how others differ."""
+    return len(np.unique(groups[mine])) < 2
+
+
+def _per_class(
+    labels: NDArray[np.int64], p: Array, groups: NDArray[np.int64], k: int, auc: Interval
+) -> dict[str, Any]:
+    """Return one class's counts, recall and AUC with intervals; the AUC's needs cases of two patients."""
+    mine = labels == k
+    limits = (auc.low, auc.high) if not _alone(groups, mine) else (math.nan, math.nan)
+    hits = p[mine].argmax(axis=1) == k
+    recall = share(hits, groups[mine])
     return {
-        "n": n,
-        "found": found,
+        "n": int(mine.sum()),
+        "found": int(hits.sum()),
         "recall": _number(recall.value),
         "recall_interval": [_number(recall.low), _number(recall.high)],
         "auc": _number(auc.value),
-        "auc_interval": [_number(auc.low), _number(auc.high)],
+        "auc_interval": [_number(limit) for limit in limits],
     }
 
 

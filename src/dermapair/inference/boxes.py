@@ -55,6 +55,8 @@ def look(
 ) -> Iterator[Looked]:
     """Yield what stage one finds, a batch of lesions at a time: scores and boxes from the same passes.
 
+    Where to cut is read from the network's own scores: a calibration fitted later changes no box.
+
     Args:
         predictor: stage one.
         table: the cases.
@@ -62,6 +64,7 @@ def look(
         settings: the recipe's `crop` section.
     """
     source = _Placed(table, predictor.scorer.data)
+    predictor = predictor.uncalibrated()
     for chunk, batch, owner in predictor.scorer.batches(lesions, source):
         kept = _Kept(predictor.scorer)
         scores = predictor.scorer.score_batch(batch, owner, chunk.ids, seen=kept)

@@ -17,10 +17,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from dermapair.inference.scores import Array, Scores, softmax
-from dermapair.types import FloatArray
-
-SMALLEST = 1e-30
-"""Probabilities are raised to this before their logarithm is taken."""
+from dermapair.types import FloatArray, View
 
 
 class _Fitted(BaseModel):
@@ -43,15 +40,6 @@ class Affine(_Fitted):
     def logits(self, z: FloatArray) -> Array:
         """Return calibrated logits (..., K) of logits, or of logarithms of probabilities."""
         return np.asarray(np.asarray(z, np.float64) * self.scale + np.asarray(self.bias))
-
-    def probabilities(self, p: FloatArray) -> Array:
-        """Return calibrated probabilities (..., K) of the network's own."""
-        return softmax(self.logits(np.log(np.maximum(p, SMALLEST))))
-
-    def before(self, p: FloatArray) -> Array:
-        """Return the network's own probabilities (..., K) of calibrated ones."""
-        z = np.log(np.maximum(np.asarray(p, np.float64), SMALLEST))
-        return softmax((z - self.bias) / np.asarray(self.scale))
 
 
 class Calibration(_Fitted):
@@ -104,7 +92,7 @@ class ConformalSet(_Fitted):
 
     Split conformal prediction: over new lesions of the same kind as validation's, sets of all classes with
     at least this probability of `both` hold the truth in `coverage` of the cases: on average, not for each
-    class.
+    class, and approximately, as calibration was fitted on the same lesions.
 
     Attributes:
         coverage: wanted, in (0, 1).
@@ -120,6 +108,34 @@ class ConformalSet(_Fitted):
         """Return which classes are in the set, (..., K); the most probable one always is."""
         values = np.asarray(p, np.float64)
         return np.asarray((values >= self.least) | (values == values.max(axis=-1, keepdims=True)))
+
+
+class OutsideView(_Fitted):
+    """Which scores of one view are rare.
+
+    Attributes:
+        threshold: a lesion is flagged above it.
+        n_lesions: of validation, whose scores chose it.
+        other: whether the other view's images were seen in its slot.
+    """
+
+    threshold: float
+    n_lesions: int
+    other: bool
+
+
+class OutsideRule(_Fitted):
+    """Which lesions are unlike those of the training part; the arrays are in `outside.safetensors`.
+
+    Attributes:
+        method: of the score, see `inference.ood`.
+        allowed: share of validation's lesions that is flagged at most.
+        views: those that are judged.
+    """
+
+    method: Literal["mahalanobis"]
+    allowed: float
+    views: dict[View, OutsideView]
 
 
 def calibrated(scores: Scores, calibration: Calibration | None) -> Scores:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Literal
 
@@ -21,8 +22,9 @@ from dermapair.config import CropSettings, DataSettings, NetworkSettings, Predic
 from dermapair.config.files import write_whole
 from dermapair.data.task import Task
 from dermapair.errors import RecipeError, RunError
-from dermapair.inference.decisions import Calibration, ConformalSet, OperatingPoint
+from dermapair.inference.decisions import Calibration, ConformalSet, OperatingPoint, OutsideRule
 from dermapair.inference.forward import Scorer
+from dermapair.inference.ood import load_outside
 from dermapair.models import PairNet, Trunk, build_network
 
 SCHEMA_VERSION: Final = 1
@@ -53,6 +55,7 @@ class ModelFacts(BaseModel):
         targets: target -> its classes.
         operating_points: thresholds for the targets.
         conformal: of prediction sets; None: none was fitted.
+        outside: which lesions are unlike training's; None: nothing is known of it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +79,12 @@ class ModelFacts(BaseModel):
     targets: dict[str, tuple[str, ...]] = {}
     operating_points: tuple[OperatingPoint, ...] = ()
     conformal: ConformalSet | None = None
+    outside: OutsideRule | None = None
+
+    def undecided(self) -> ModelFacts:
+        """Return the facts without what was fitted to decide, which stage two does not use of stage one."""
+        none = {"calibration": None, "operating_points": (), "conformal": None, "outside": None}
+        return self.model_copy(update=none)
 
     def as_task(self) -> Task:
         """Return the task that the model was trained for."""
@@ -241,10 +250,17 @@ def load_stages(folder: Path, *, device: torch.device, precision: str) -> list[S
         raise RunError(f"{path}: damaged ({' '.join(str(error).split())[:300]}); copy it again") from error
     first = {k.removeprefix(STAGE_ONE): state.pop(k) for k in sorted(state) if k.startswith(STAGE_ONE)}
     stages = [(facts.stage_one, first)] if facts.stage_one else []
-    return [
+    scorers = [
         _scorer(folder, of, weights, device=device, precision=precision if of is facts else "fp32")
         for of, weights in [*stages, (facts, state)]
     ]
+    if facts.outside:
+        network = scorers[0].network
+        trunks: list[Trunk] = list(network.trunks)  # type: ignore[arg-type]
+        channels = {v: sum(s.channels for s in trunks[i].inner) for v, i in network.trunk_of.items()}
+        outside = load_outside(folder, facts.outside, channels=channels)
+        scorers[0] = replace(scorers[0], outside=outside)
+    return scorers
 
 
 def _scorer(

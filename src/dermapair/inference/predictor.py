@@ -25,16 +25,28 @@ from dermapair.errors import UsageError
 from dermapair.imaging.read import as_image, read_image
 from dermapair.imaging.square import square_map, square_of
 from dermapair.inference.boxes import look
+from dermapair.inference.decisions import calibrated
 from dermapair.inference.explanation import Explanation, ReadoutMaps, Turned, as_array, readout_maps
 from dermapair.inference.forward import Scorer, Seen, evaluating, to_tensor
 from dermapair.inference.model import ModelFacts, load_stages, read_facts
+from dermapair.inference.ood import Judged
 from dermapair.inference.orientations import Orientation
 from dermapair.inference.precision import choose_precision, measure_precision
 from dermapair.inference.scores import Scores, concatenate, with_stages
 from dermapair.models import Output, Trunk
 from dermapair.saliency.grid import Grid, measure_grid
 from dermapair.saliency.maps import cam, maps_of
-from dermapair.types import VIEWS, Box, PixelMap, Prediction, RGBImage, View
+from dermapair.types import (
+    VIEWS,
+    Box,
+    Decision,
+    FloatArray,
+    OutsideScore,
+    PixelMap,
+    Prediction,
+    RGBImage,
+    View,
+)
 
 Picture = str | Path | Image.Image | RGBImage
 MEASURE_FROM = 256
@@ -84,6 +96,10 @@ class Predictor:
         """The K class names, in the order of every output."""
         return self.scorer.classes
 
+    def uncalibrated(self) -> Predictor:
+        """Return a predictor of the network's own scores."""
+        return replace(self, facts=self.facts.model_copy(update={"calibration": None}))
+
     def predict(self, *, clinical: Picture | None = None, dermoscopic: Picture | None = None) -> Prediction:
         """Predict one lesion.
 
@@ -109,12 +125,13 @@ class Predictor:
         """
         shown = self.inputs(clinical=clinical, dermoscopic=dermoscopic)
         found: dict[View, list[Turned]] = {view: [] for view in shown}
+        scale = {view: self._map_scale(view) for view in shown}
 
         def keep(orientation: Orientation, output: Output) -> None:
             for view, turned in found.items():
                 maps = cam(self.scorer.network, output, view)
                 if maps is not None:
-                    turned.append((orientation, as_array(maps)))
+                    turned.append((orientation, as_array(maps) * scale[view]))
 
         prediction = self._predict(shown, seen=keep)
 
@@ -138,6 +155,12 @@ class Predictor:
         cuts = {view: x.cut for view, x in shown.items() if x.cut}
         rule = self.facts.crop.evidence
         return Explanation(prediction, images, where, explain, unused, first, cuts, rule)
+
+    def _map_scale(self, view: View) -> FloatArray:
+        """Return (K, 1, 1): what makes maps of a view's own readout sum up to its calibrated logits."""
+        calibration = self.facts.calibration
+        scale = calibration.readouts[view].scale if calibration else np.ones(len(self.classes))
+        return np.reshape(scale, (-1, 1, 1))
 
     def _grad_cam(self, shown: Mapping[View, Shown], readout: str) -> tuple[dict[View, list[Turned]], int]:
         """Return by view the maps of a readout in each orientation of the prediction, and their stage."""
@@ -200,13 +223,52 @@ class Predictor:
         first = next(iter(shown.values())).stage_one
         if first:
             scores = with_stages(_scores_of(first.prediction), scores, how=self.facts.crop.combine)
+        scores = calibrated(scores, self.facts.calibration)
         present = [r for r, p in scores.probabilities.items() if not np.isnan(p[0, 0])]
         return Prediction(
             self.classes,
             {readout: scores.logits[readout][0] for readout in present},
             {readout: scores.probabilities[readout][0] for readout in present},
             {stage: {r: p[r][0] for r in present} for stage, p in scores.stages.items()},
+            self._decisions(scores.probabilities["both"][0]),
+            self._conformal_set(scores.probabilities["both"][0]),
+            first.prediction.outside if first else self._outside(scores),
         )
+
+    def outside(self, scores: Scores) -> dict[View, Judged]:
+        """Return by view how unlike training's lesions are, (N,), and which are flagged; empty: unknown.
+
+        Of a run of two stages it is what stage one sees, the whole image.
+        """
+        judge = (self.stage_one or self).scorer.outside
+        return judge.judge(scores.outside, self.facts.outside) if judge and self.facts.outside else {}
+
+    def _outside(self, scores: Scores) -> dict[View, OutsideScore]:
+        """Return by view how unlike training's the one lesion is."""
+        return {
+            view: OutsideScore(float(of.score[0]), float(of.p_value[0]), bool(of.flagged[0]))
+            for view, of in self.outside(scores).items()
+            if not np.isnan(of.score[0])
+        }
+
+    def _decisions(self, p: FloatArray) -> dict[str, Decision]:
+        """Return by operating point what is decided from the probabilities (K,) of `both`."""
+        return {
+            point.name: Decision(
+                point.target,
+                float(point.probability(p, self.classes)),
+                point.threshold,
+                bool(point.decide(p, self.classes)),
+            )
+            for point in self.facts.operating_points
+        }
+
+    def _conformal_set(self, p: FloatArray) -> tuple[str, ...]:
+        """Return the classes that the probabilities (K,) of `both` do not rule out."""
+        if self.facts.conformal is None:
+            return ()
+        inside = self.facts.conformal.contains(p)
+        return tuple(self.classes[k] for k in np.argsort(-p, kind="stable") if inside[k])
 
     def lesions(self, table: CaseTable, *, split: str | None = None) -> Lesions:
         """Return the lesions of a case table that the network can look at, dropped diagnoses included.
@@ -228,7 +290,7 @@ class Predictor:
     def predict_cases(
         self, table: CaseTable, *, split: str | None = None, swap_views: bool = False
     ) -> Iterator[Scores]:
-        """Yield the scores of a case table's lesions, a batch at a time; memory does not grow.
+        """Yield the calibrated scores of a case table's lesions, a batch at a time; memory does not grow.
 
         Prepared pixels are used where there are some for these settings, else the files; by the second of two
         stages always the files. An image that cannot be read costs that image only and is listed in `errors`.
@@ -252,6 +314,11 @@ class Predictor:
             )
         lesions = self.lesions(table, split=split)
         lesions = lesions.swapped() if swap_views else lesions
+        for scores in self.score(table, lesions):
+            yield calibrated(scores, self.facts.calibration)
+
+    def score(self, table: CaseTable, lesions: Lesions) -> Iterator[Scores]:
+        """Yield what the network itself says of lesions of a case table, before calibration."""
         scorer = self.scorer
         if self.auto_precision and len(lesions) >= MEASURE_FROM:
             rates = measure_precision(scorer.network, side=scorer.data.input, batch_size=4, train=False)
@@ -318,5 +385,7 @@ def load(run: str | Path, *, device: str = "auto", precision: str = "auto") -> P
     where = _device(device)
     facts, auto = read_facts(Path(run)), precision == "auto"
     *first, scorer = load_stages(Path(run), device=where, precision="bf16" if precision == "bf16" else "fp32")
-    stage_one = Predictor(first[0], facts.stage_one, Path(run), auto) if first and facts.stage_one else None
-    return Predictor(scorer, facts, Path(run), auto, stage_one=stage_one)
+    if not first or not facts.stage_one:
+        return Predictor(scorer, facts, Path(run), auto)
+    of_one = facts.stage_one.model_copy(update={"outside": facts.outside})
+    return Predictor(scorer, facts, Path(run), auto, stage_one=Predictor(first[0], of_one, Path(run), auto))

@@ -2,50 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 import torch
 
 from dermapair.config import Recipe
 from dermapair.config.files import write_whole
 from dermapair.data.cases import CaseTable
 from dermapair.data.lesions import Lesions, select_lesions
-from dermapair.data.store import Store, open_pixels, unreadable
+from dermapair.data.store import PixelSource, Store, open_pixels, unreadable
+from dermapair.data.targets import targets_of
 from dermapair.data.task import UNKNOWN, build_task
 from dermapair.errors import DermapairError, TableError
-from dermapair.evaluation import evaluate, evaluate_stages, truth_of
+from dermapair.inference.forward import Scorer
 from dermapair.inference.model import (
     ModelFacts,
     cam_facts,
-    load_model,
     load_stage_one,
+    load_stages,
     read_facts,
     save_model,
 )
-from dermapair.inference.scores import Scores, scores_frame, with_stages
+from dermapair.inference.scores import Scores, with_stages
 from dermapair.report import write_report
 from dermapair.reproduce.boxes import run_name, with_stage_one
+from dermapair.reproduce.finish import json_text, store_outside, with_decisions, write_results
 from dermapair.reproduce.held_out import sources_of, with_cam_source, with_pretrained, write_lesions
 from dermapair.training.checkpoint import read_lines
 from dermapair.training.fit import fit_weights
 from dermapair.training.loop import OnStep, Report, train
+from dermapair.training.outside import with_gaussians
 from dermapair.training.state import Trained, TrainingData
 from dermapair.training.validation import score_all
 from dermapair.types import VIEWS, View
 
 SCHEMA_VERSION = 1
-STAGES_FILE = "stages.parquet"
-"""File of a run of two stages: what each stage, and the mean of both, say of validation and test."""
+Stage = tuple[Scorer, PixelSource]
 
 
 def run_experiment(
@@ -82,6 +82,7 @@ def run_experiment(
         RunError, TrainingError, RecipeError: see `training.loop.train`.
     """
     parts = _parts(recipe, table)
+    targets = targets_of(recipe.task, build_task(recipe.task, table.diagnoses), table)
     recipe = with_stage_one(with_pretrained(with_cam_source(recipe, table), table), table)
     data, left_out = _training_data(recipe, table, parts)
     if strict and left_out["unreadable_images"]:
@@ -106,15 +107,21 @@ def run_experiment(
     if not trained.fabric.is_global_zero:
         return {}
     trained = _fitted(trained, data)
-    first = load_stage_one(recipe.crop.run)
-    save_model(out, trained.scorer.network, _facts(trained, data), stage_one=first)
-    results = _predict_and_evaluate(trained, parts, data, table, out)
+    (whole, source), *second = _stages(trained, data, table)
+    if recipe.predict.outside:
+        whole = with_gaussians(whole, parts["train"], source, seed=recipe.seed)
+    stages = [(whole, source), *second]
+    raw = {s: _score(stages, of, how=recipe.crop.combine) for s, of in parts.items() if s != "train"}
+    facts = with_decisions(_facts(trained, data), raw["val"], parts["val"], targets, recipe.predict)
+    facts = store_outside(out, whole, raw["val"], facts, allowed=recipe.predict.outside)
+    save_model(out, trained.scorer.network, facts, stage_one=load_stage_one(recipe.crop.run))
+    results = write_results(raw, parts, facts, table, out)
     epochs = read_lines(out / "journal.jsonl")  # all of them, also those before a kill
     seconds = sum(line["train_s"] + line["val_s"] for line in epochs) + time.perf_counter() - trained_at
     write_lesions(table, out, sources=sources_of(recipe))
     manifest = _manifest(trained, data, table, left_out, seconds=seconds)
     write_report(out, manifest=manifest)
-    write_whole(out / "manifest.json", _json(manifest))
+    write_whole(out / "manifest.json", json_text(manifest))
     return results
 
 
@@ -186,7 +193,7 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
         started = (
             f"the trunk of {names['weights']} ({len(first.classes)} classes), that from {first.started_from}"
         )
-    stage_one = read_facts(Path(recipe.crop.run)) if recipe.crop.run else None
+    stage_one = read_facts(Path(recipe.crop.run)).undecided() if recipe.crop.run else None
     started = f"the weights of stage one, that from {stage_one.started_from}" if stage_one else started
     return ModelFacts(
         recipe=recipe.name,
@@ -206,63 +213,25 @@ def _facts(trained: Trained, data: TrainingData) -> ModelFacts:
     )
 
 
-def _predict_and_evaluate(
-    trained: Trained, parts: dict[str, Lesions], data: TrainingData, table: CaseTable, out: Path
-) -> dict[str, Any]:
-    """Write `predictions.parquet` (validation and test) and `results.json`; return the latter."""
-    frames, stages, results = [], [], {}
-    for split, lesions in parts.items():
-        if split == "train":
-            continue
-        scores = _both_stages(trained, lesions, data, table)
-        frames.append(_with_truth(scores_frame(scores), lesions, data.task.classes, split))
-        stages += [
-            _with_truth(scores_frame(scores, stage=stage), lesions, data.task.classes, split, stage=stage)
-            for stage in scores.stages
-        ]
-        present = _present(scores.probabilities, scores.ids)
-        if present and (lesions.labels != UNKNOWN).any():
-            truth = truth_of(table, data.task, split=split)
-            each = {stage: _present(p, scores.ids) for stage, p in scores.stages.items()}
-            results[split] = evaluate(present, truth) | {"errors": list(scores.errors)}
-            results[split] |= {"stages": evaluate_stages(each, truth)} if each else {}
-    pl.concat(frames).write_parquet(out / "predictions.parquet")
-    if stages:
-        pl.concat(stages).write_parquet(out / STAGES_FILE)
-    chosen = results.get("test", results["val"])
-    write_whole(out / "results.json", _json(chosen))
-    return chosen
+def _stages(trained: Trained, data: TrainingData, table: CaseTable) -> list[Stage]:
+    """Return the networks of a run and where their pixels come from: one, or stage one and two."""
+    run, own = trained.recipe.crop.run, (trained.scorer, data.source)
+    if not run:
+        return [own]
+    first = load_stages(Path(run), device=trained.scorer.device, precision="fp32")[-1]
+    return [(replace(first, outside=None), open_pixels(table, first.data)), own]
 
 
-def _both_stages(trained: Trained, lesions: Lesions, data: TrainingData, table: CaseTable) -> Scores:
+def _score(stages: Sequence[Stage], lesions: Lesions, *, how: str) -> Scores:
     """Return the scores of a run, of two stages with those of the first beside."""
-    scores = score_all(trained.scorer, lesions, data.source)
-    crop = trained.recipe.crop
-    if not crop.run:
-        return scores
-    first, facts = load_model(Path(crop.run), device=trained.scorer.device, precision="fp32")
-    return with_stages(score_all(first, lesions, open_pixels(table, facts.data)), scores, how=crop.combine)
+    first, *second = (score_all(scorer, lesions, source) for scorer, source in stages)
+    return with_stages(first, second[0], how=how) if second else first
 
 
-def _present(probabilities: Mapping[str, Any], names: Sequence[str]) -> dict[str, tuple[list[str], Any]]:
-    """Return by readout the lesions that have it, and their probabilities."""
-    result = {}
-    for readout, p in probabilities.items():
-        rows = np.flatnonzero(~np.isnan(p[:, 0]))
-        if len(rows):
-            result[readout] = ([names[i] for i in rows.tolist()], p[rows])
-    return result
-
-
-def _with_truth(
-    scores: pl.DataFrame, lesions: Lesions, classes: tuple[str, ...], split: str, *, stage: str = ""
-) -> pl.DataFrame:
-    """Return predictions with `stage`, `split` and `truth` (null where unknown) among the columns."""
-    names = [classes[label] if label != UNKNOWN else None for label in lesions.labels]
-    truth = pl.DataFrame({"lesion_id": lesions.ids, "truth": pl.Series(names, dtype=pl.String)})
-    frame = scores.join(truth, on="lesion_id", how="left", maintain_order="left")
-    of = [pl.lit(stage).alias("stage")] if stage else []
-    return frame.select("lesion_id", *of, "readout", pl.lit(split).alias("split"), "truth", *classes)
+def _counts(table: CaseTable, column: str) -> dict[str, int]:
+    """Return how many images have each value of a column, the most first."""
+    counts = table.frame[column].fill_null("unknown").value_counts(sort=True)
+    return dict(counts.rows())
 
 
 def _manifest(
@@ -286,6 +255,8 @@ def _manifest(
             **{key: table.manifest.get(key) for key in ("adapter", "phantom", "split", "images", "lesions")},
             "bayes_accuracy": table.manifest.get("bayes_accuracy"),
             "patients": table.frame["patient_id"].drop_nulls().n_unique() or None,
+            "licenses": _counts(table, "license"),
+            "sources": _counts(table, "source"),
             "train_lesions": len(data.train),
             "train_classes": dict(
                 zip(
@@ -316,7 +287,3 @@ def _manifest(
             for name in ("dermapair", "torch", "torchvision", "timm", "lightning", "numpy")
         },
     }
-
-
-def _json(content: dict[str, Any]) -> str:
-    return json.dumps(content, indent=2, allow_nan=False) + "\n"

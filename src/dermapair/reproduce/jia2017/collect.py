@@ -19,7 +19,7 @@ from dermapair.data.task import UNKNOWN, build_task
 from dermapair.evaluation import evaluate, paired_difference, truth_of
 from dermapair.evaluation.evaluate import Truth
 from dermapair.inference.scores import Array
-from dermapair.reproduce.experiment import STAGES_FILE
+from dermapair.reproduce.finish import STAGES_FILE
 from dermapair.reproduce.jia2017 import plan
 from dermapair.reproduce.jia2017.plan import Plan
 from dermapair.training.checkpoint import read_lines

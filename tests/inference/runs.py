@@ -8,8 +8,14 @@ from typing import Any
 import torch
 from torch import nn
 
+import dermapair
+from dermapair.data.cases import read_cases
+from dermapair.data.store import open_pixels
 from dermapair.inference.model import ModelFacts, save_model
+from dermapair.inference.ood import save_outside
+from dermapair.inference.scores import concatenate
 from dermapair.models import build_network
+from dermapair.training.outside import fit_rule, with_gaussians
 from training.phantoms import tiny_recipe
 
 CLASSES = ("cancer", "benign", 'odd, "name"')
@@ -49,3 +55,18 @@ def save_tiny_run(folder: Path, *, seed: int = 0, **how: Any) -> Path:
                 nn.init.normal_(module.weight, std=10.0)
     save_model(folder, network, facts)
     return folder
+
+
+def let_judge(run: Path, cases: Path, *, allowed: float = 0.2) -> Path:
+    """Let a run know its training part; so large a share of validation is flagged."""
+    table, predictor = read_cases(cases), dermapair.load(run, device="cpu", precision="fp32")
+    source = open_pixels(table, predictor.scorer.data)
+    scorer = with_gaussians(predictor.scorer, predictor.lesions(table, split="train"), source, seed=0)
+    found = concatenate(list(scorer.score(predictor.lesions(table, split="val"), source)))
+    assert scorer.outside
+    fitted = fit_rule(scorer.outside, found.outside, allowed=allowed)
+    assert fitted
+    save_outside(run, fitted[0])
+    facts = predictor.facts.model_copy(update={"outside": fitted[1]})
+    (run / "model.json").write_text(facts.model_dump_json(), encoding="utf-8")
+    return run

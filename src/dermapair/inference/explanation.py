@@ -194,6 +194,8 @@ class Explanation:
             if share < 0.9:
                 found.append(f"{view}: the network saw {share:.0%} of the image, its middle")
         first = next(iter(self.stage_one.values()), None)
+        flagged = [] if first else [v for v, of in self.prediction.outside.items() if of.flagged]
+        found += [f"{v}: unlike what the network has learned from; do not trust its answer" for v in flagged]
         found += [f"stage one, {warning}" for warning in first.warnings] if first else []
         return tuple(found)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -20,6 +20,7 @@ from dermapair.config import DataSettings, PredictSettings
 from dermapair.data.lesions import Batch, Lesions, ahead, make_batch
 from dermapair.data.store import PixelSource
 from dermapair.errors import DermapairError
+from dermapair.inference.ood import Outside, pooled
 from dermapair.inference.orientations import Orientation, orientations
 from dermapair.inference.scores import Array, Scores, combine, mean_over_images, softmax
 from dermapair.models import Output, PairNet
@@ -40,6 +41,7 @@ class Scorer:
         weights: by readout, its weight in `both`.
         device: where the network is.
         precision: "fp32" or "bf16".
+        outside: says how unlike training's a lesion is, by its images as they are, not turned; or None.
     """
 
     network: PairNet
@@ -49,11 +51,18 @@ class Scorer:
     weights: Mapping[str, float]
     device: torch.device
     precision: str = "fp32"
+    outside: Outside | None = None
 
     def score(self, lesions: Lesions, source: PixelSource) -> Iterator[Scores]:
         """Yield the scores of `predict.batch_size` lesions at a time, reading ahead; memory does not grow."""
         for chunk, batch, owner in self.batches(lesions, source):
             yield self.score_batch(batch, owner, chunk.ids)
+
+    def features(self, lesions: Lesions, source: PixelSource) -> Iterator[dict[View, Array]]:
+        """Yield by view the pooled features (n, D) of all images, `predict.batch_size` lesions at a time."""
+        for _, batch, _ in self.as_is.batches(lesions, source):
+            for output in self.as_is.outputs(batch):
+                yield pooled(output)
 
     def batches(
         self, lesions: Lesions, source: PixelSource
@@ -71,6 +80,11 @@ class Scorer:
         chunk = lesions.take(indices)
         pairs, owner = chunk.pairs()
         return chunk, make_batch(pairs, source, views=self.network.views, change=self._change), owner
+
+    @property
+    def as_is(self) -> Scorer:
+        """The same with one orientation, the centre as it is."""
+        return replace(self, predict=self.predict.model_copy(update={"views": 1, "crop": "centre"}))
 
     @property
     def input_side(self) -> int:
@@ -102,7 +116,8 @@ class Scorer:
 
         `seen` is called with what the network returns for each orientation.
         """
-        logits = self._logits(batch, seen)
+        outputs = self.outputs(batch, seen)
+        logits = self._logits(batch, outputs)
         n = len(ids)
         each = {readout: softmax(z) for readout, z in logits.items()}
         probabilities = mean_over_images(each, owner, n)
@@ -117,23 +132,37 @@ class Scorer:
             only = single & ~np.isnan(probabilities[readout][:, 0])
             both_logits["both"][only] = both_logits[readout][only]
         errors = tuple(dict.fromkeys(batch.errors))
-        return Scores(tuple(ids), self.classes, probabilities, both_logits, errors)
+        outside = self._outside(batch, outputs[:1], owner, n)
+        return Scores(tuple(ids), self.classes, probabilities, both_logits, errors, outside=outside)
 
-    def _logits(self, batch: Batch, seen: Seen | None) -> dict[str, Array]:
-        """Return by readout (B, K) logits, the mean over orientations, NaN where a view is missing."""
+    def _outside(
+        self, batch: Batch, outputs: Sequence[Output], owner: NDArray[np.int64], n: int
+    ) -> dict[View, Array]:
+        """Return by view how unlike training each of n lesions is, from one orientation of their images."""
+        if self.outside is None:
+            return {}
+        features = pooled(outputs[0]) if outputs else {}
+        return self.outside.score(features, {view: owner[batch.rows[view]] for view in features}, n)
+
+    def outputs(self, batch: Batch, seen: Seen | None = None) -> list[Output]:
+        """Return what the network says of each orientation; nothing where there is no image."""
         images = {view: to_tensor(x, self.device) for view, x in batch.images.items()}
         rows = {view: torch.from_numpy(r).to(self.device) for view, r in batch.rows.items()}
-        result = {r: np.full((len(batch.ids), len(self.classes)), np.nan) for r in self.network.readouts}
-        if not images:
-            return result
         found: list[Output] = []
+        if not images:
+            return found
         with evaluating(self.network), torch.inference_mode(), autocast(self.device, self.precision):
             for each in self.orientations:
                 found.append(self.network({v: each.turn(x) for v, x in images.items()}, rows))
                 if seen is not None:
                     seen(each, found[-1])
-        for readout, where in found[0].rows.items():
-            mean = torch.stack([o.logits[readout].double() for o in found]).mean(dim=0)
+        return found
+
+    def _logits(self, batch: Batch, outputs: Sequence[Output]) -> dict[str, Array]:
+        """Return by readout (B, K) logits, the mean over orientations, NaN where a view is missing."""
+        result = {r: np.full((len(batch.ids), len(self.classes)), np.nan) for r in self.network.readouts}
+        for readout, where in outputs[0].rows.items() if outputs else ():
+            mean = torch.stack([o.logits[readout].double() for o in outputs]).mean(dim=0)
             z, of = mean.cpu().numpy(), where.cpu().numpy()
             if not np.isfinite(z).all():
                 lesion = batch.ids[int(of[~np.isfinite(z).all(axis=1)][0])]

@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from dermapair.errors import TableError
-from dermapair.types import READOUTS, STAGES
+from dermapair.types import READOUTS, STAGES, View
 
 Array = NDArray[np.float64]
 NOT_CLASSES = ("lesion_id", "readout", "split", "truth")
@@ -32,6 +32,8 @@ class Scores:
         logits: by readout, (N, K), likewise; see `types.Prediction` for those of `both`.
         errors: (lesion id, reason) of images that could not be read.
         stages: of a run of two stages, by `types.STAGES`, probabilities as above; else empty.
+        outside: by view, (N,) how unlike training's each lesion is (`ood.Outside`), NaN where it lacks the
+            view; empty where that is unknown.
     """
 
     ids: tuple[str, ...]
@@ -40,6 +42,7 @@ class Scores:
     logits: dict[str, Array]
     errors: tuple[tuple[str, str], ...] = ()
     stages: Mapping[str, dict[str, Array]] = field(default_factory=dict)
+    outside: Mapping[View, Array] = field(default_factory=dict)
 
 
 def softmax(logits: Array) -> Array:
@@ -87,10 +90,12 @@ def with_stages(first: Scores, second: Scores, *, how: str) -> Scores:
     errors = (*first.errors, *(error for error in second.errors if error[0] not in lost))
     stages = dict(zip(STAGES, (first.probabilities, second.probabilities, mean), strict=True))
     if how == "stage2":
-        return replace(second, errors=errors, stages=stages)
+        return replace(second, errors=errors, stages=stages, outside=first.outside)
     with np.errstate(divide="ignore"):
         logits = {r: np.log(p) for r, p in mean.items()}
-    return replace(second, probabilities=mean, logits=logits, errors=errors, stages=stages)
+    return replace(
+        second, probabilities=mean, logits=logits, errors=errors, stages=stages, outside=first.outside
+    )
 
 
 def mean_over_images(scores: Mapping[str, Array], owner: NDArray[np.int64], n: int) -> dict[str, Array]:
@@ -125,6 +130,7 @@ def concatenate(parts: Sequence[Scores]) -> Scores:
             stage: {r: np.concatenate([part.stages[stage][r] for part in parts]) for r in by_readout}
             for stage, by_readout in first.stages.items()
         },
+        {view: np.concatenate([part.outside[view] for part in parts]) for view in first.outside},
     )
 
 

@@ -49,6 +49,7 @@ class Output:
         taps: by view, the map on which every readout depends: that at the tap, else the last.
         auxiliary: as `cam_<view>`, (n_v, K) logits of the heads that only make saliency, trained beside.
         saliency: by view, (n_v, h, w) with sum 1: what weighted pooling was given.
+        pooled: by view, (n_v, C) float32: the means of the maps of `Trunk.inner`; not in training.
     """
 
     logits: dict[str, Tensor]
@@ -57,6 +58,7 @@ class Output:
     taps: dict[View, TrunkMap]
     auxiliary: dict[str, Tensor] = field(default_factory=dict)
     saliency: dict[View, Tensor] = field(default_factory=dict)
+    pooled: dict[View, Tensor] = field(default_factory=dict)
 
     @property
     def features(self) -> dict[View, Tensor]:
@@ -143,7 +145,8 @@ class PairNet(nn.Module):
                 seen = [saliency[view][chosen[view]] for view in VIEWS] if saliency else None
                 logits["cross"] = self._cross(pairs, seen)
                 present["cross"] = common
-        return Output(logits, present, last, taps, auxiliary, saliency)
+        pooled = {} if self.training else {view: _pooled(maps) for view, maps in stages.items()}
+        return Output(logits, present, last, taps, auxiliary, saliency, pooled)
 
     def _cross(self, pairs: Sequence[Tensor], saliency: Sequence[Tensor] | None) -> Tensor:
         """Return the (n, K) logits of the third sub-network; its saliency is the mean of both views'."""
@@ -186,6 +189,11 @@ class PairNet(nn.Module):
                 rows = slice(start, start := start + len(images[view]))
                 maps[view] = [TrunkMap(stage, rows) for stage in stages]
         return maps
+
+
+def _pooled(maps: Sequence[TrunkMap]) -> Tensor:
+    """Return (n_v, C): the means over the cells of the maps before the last, of the only one if alone."""
+    return torch.cat([m.of_view.float().mean(dim=(2, 3)) for m in maps[:-1] or maps], dim=1)
 
 
 def _paired(rows: Mapping[str, Tensor]) -> tuple[Tensor, dict[View, Tensor | slice]]:

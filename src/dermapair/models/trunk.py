@@ -71,6 +71,11 @@ class Trunk(nn.Module):
         """D of the last map."""
         return self.stages[-1].channels
 
+    @property
+    def inner(self) -> tuple[Stage, ...]:
+        """The stages before the last; the only one where there is no other."""
+        return self.stages[:-1] or self.stages
+
     def stage(self, name: str) -> Stage:
         """Return a stage by its name, or by `stage-1` (the last), `stage-2` and so on.
 

@@ -22,10 +22,24 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 LESIONS = 24
 SMALL = ["--set", "data.size=40", "--set", "data.input=32", "--set", "train.batch_size=4"]
 SPEED = {
+    "bootstrap_rate": [
+        "--lesions",
+        "60",
+        "--samples",
+        "40",
+        "--loop",
+        "20",
+        "--large",
+        "900",
+        "--large-samples",
+        "20",
+    ],
     "fuzz_images": ["--tries", "40"],
+    "gap_level": ["--draws", "2", "--samples", "20"],
     "hair_removal": ["--rounds", "1"],
     "import_rows": ["--rows", "50"],
     "near_duplicates": ["--images", "20", "--search", "60"],
+    "outside": ["--pictures", "4"],
     "prepare_rate": ["--size", "32", "--rounds", "1"],
     "predict_memory": ["--images", "600"],
     "saliency_rate": ["--backbone", "squeezenet1_1", "--input", "64", "--channels", "16", "--rounds", "1"],
@@ -75,6 +89,46 @@ def test_prepare_rate_reports_every_way_beside_the_pillow_loop(run_script):
     assert set(found["seconds"]) == names
     assert found["ratios"]["pillow loop / pillow loop"] == 1
     assert (found["images"], found["size"]) == (2 * LESIONS, 32)
+
+
+def test_bootstrap_rate_checks_its_values_against_scikit_learn(run_script):
+    beside, many = run_script("bootstrap_rate", *SPEED["bootstrap_rate"])
+    assert "60 lesions, 11 classes, 40 samples" in beside
+    assert "by 20 samples), values at most" in beside
+    assert many.startswith("900 predictions, 20 samples: ")
+
+
+def test_coverage_is_a_share_for_every_figure_and_way(run_script):
+    lines = run_script("_coverage", "--sets", "3", "--samples", "30", "--truth", "3000")
+    shares = [float(line.split(" +- ")[0].split()[-1]) for line in lines if " +- " in line]
+    assert len(shares) == (15 + 3) + (20 + 3) + 10 + 15
+    assert all(0 <= share <= 1 for share in shares)
+
+
+def test_decisions_are_fitted_and_measured_over_many_splits(run_script, tmp_path):
+    """Labels drawn from the very probabilities: sets of 60% hold the truth about so often."""
+    run, rng = write_run(tmp_path / "run", lesions=400, seed=0), np.random.default_rng(1)
+    frame = pl.read_parquet(run / "predictions.parquet").filter(pl.col("readout") == "both")
+    p = frame.select(tiny_facts().classes).to_numpy()
+    named = (p.cumsum(axis=1) < rng.random((len(p), 1))).sum(axis=1)
+    truth = pl.Series("truth", [tiny_facts().classes[k] for k in named])
+    frame.with_columns(truth).write_parquet(run / "predictions.parquet")
+    lesions = frame.select("lesion_id", "split", patient_id=pl.lit(None, dtype=pl.String))
+    lesions.write_parquet(run / "lesions.parquet")
+    lines = run_script("_decisions_again", run, "--splits", "10", "--coverage", "0.6")
+    coverage = next(line for line in lines if line.startswith("coverage"))
+    assert float(coverage.split("mean ")[1].split(",")[0]) == pytest.approx(0.6, abs=0.05)
+    assert lines[-1].endswith("of 10")
+
+
+def test_outside_measures_every_score_in_every_slot(run_script):
+    found = json.loads(run_script("outside", *SPEED["outside"])[-1])
+    assert set(found) == {"clinical", "dermoscopic"}
+    for rows in found.values():
+        assert len(rows) == 11
+        for row in rows.values():
+            assert {"test", "wrong slot", "photographs", "noise", "plain", "text", "phantoms"} == set(row)
+            assert all(0 <= value <= 1 for figures in row.values() for value in figures.values())
 
 
 def test_fuzz_images_accounts_for_every_try(run_script):
@@ -206,57 +260,4 @@ def write_run(folder: Path, *, lesions: int, seed: int) -> Path:
         if i or readout != "clinical"
     ]
     pl.DataFrame(rows).write_parquet(folder / "predictions.parquet")
-    return folder
-
-
-def cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|").split("|")]
-
-
-def test_a_view_is_compared_with_both_on_the_lesions_that_have_it(run_script, tmp_path):
-    a, b = (write_run(tmp_path / name, lesions=12, seed=seed) for seed, name in enumerate("ab"))
-    lines = run_script("_compare_runs", a, b)
-    assert "| a | both | 0.500 (0.250-nan) |" in lines[2]
-    rows = {cells(line)[0]: int(cells(line)[1]) for line in lines[lines.index("") + 3 :]}
-    assert rows == {
-        "b both - a both": 12,
-        "a both - a clinical": 11,
-        "a both - a dermoscopic": 12,
-        "b both - b clinical": 11,
-        "b both - b dermoscopic": 12,
-    }
-
-
-def test_runs_of_other_lesions_are_refused(run_script, tmp_path):
-    a, b = (write_run(tmp_path / f"r{n}", lesions=n, seed=0) for n in (12, 13))
-    with pytest.raises(SystemExit, match="other lesions than .*'l12'.*one split"):
-        run_script("_compare_runs", a, b)
-
-
-def test_lesions_of_one_patient_are_resampled_together(run_script, tmp_path):
-    a, b = (write_run(tmp_path / name, lesions=12, seed=seed) for seed, name in enumerate("ab"))
-    alone = run_script("_compare_runs", a, b, "--data", write_table(tmp_path / "alone", patients=12))
-    assert alone == run_script("_compare_runs", a, b)
-    together = run_script("_compare_runs", a, b, "--data", write_table(tmp_path / "one", patients=1))
-    accuracy = cells(together[together.index("") + 3])[2]
-    value, low, _, high = accuracy.replace("(", "").replace(")", "").split()
-    assert value == low == high  # one group has one resample
-
-
-def write_table(folder: Path, *, patients: int) -> Path:
-    """Write a case folder whose 12 test lesions belong to so many patients."""
-    from dermapair.data.cases import CaseTable, case_frame, write_cases
-
-    facts = tiny_facts()
-    rows = [
-        {
-            "image_id": f"l{i:02d}",
-            "lesion_id": f"l{i:02d}",
-            "patient_id": f"p{i % patients:02d}",
-            "split": "test",
-        }
-        | {"view": "dermoscopic", "path": f"{i}.png", "diagnosis": facts.diagnoses[0]}
-        for i in range(12)
-    ]
-    write_cases(CaseTable(case_frame(rows), folder, facts.diagnoses, {}), folder)
     return folder

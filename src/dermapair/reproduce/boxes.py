@@ -13,10 +13,11 @@ from dermapair.data.boxes import check_rule, read_box_frame, write_boxes
 from dermapair.data.cases import CaseTable
 from dermapair.data.task import build_task
 from dermapair.errors import LeakError, RecipeError, RunError, TableError
+from dermapair.evaluation.learned import lesions_of
 from dermapair.inference.boxes import Found, find_boxes
 from dermapair.inference.model import read_facts, weights_digest
 from dermapair.inference.predictor import load
-from dermapair.reproduce.held_out import check_held_out, lesions_of
+from dermapair.reproduce.held_out import check_held_out
 
 SAME = (
     "kind",

@@ -9,21 +9,14 @@ import polars as pl
 
 from dermapair.config import Recipe
 from dermapair.data.cases import CaseTable
-from dermapair.errors import LeakError, RunError
-
-LESIONS = "lesions.parquet"
-"""File of a run: `lesion_id`, `patient_id`, `image_id` and `split` of its case table."""
-BEFORE = "learned_before.parquet"
-"""File of a run that started from others: the same of what these, and those before them, have learned."""
-IDS = ("lesion_id", "patient_id", "image_id")
-LEARNED = {"val": ["train"], "test": ["train", "val"]}
-"""Our split -> parts of the other run that it must not share; validation chose that run's epoch."""
+from dermapair.errors import LeakError
+from dermapair.evaluation.learned import BEFORE, IDS, LEARNED, LESIONS, learned, learned_before, lesions_of
 
 
 def write_lesions(table: CaseTable, out: Path, *, sources: Sequence[Path] = ()) -> None:
     """Write what a run has trained on and held out, and what the runs that it came from have learned."""
     table.frame.select(*IDS, "split").unique(maintain_order=True).write_parquet(out / LESIONS)
-    before = [frame for source in sources for frame in (lesions_of(source), _before(source))]
+    before = [frame for source in sources for frame in (lesions_of(source), learned_before(source))]
     if before:
         learned = pl.concat(before, how="diagonal_relaxed").filter(pl.col("split").is_in(["train", "val"]))
         learned.unique(maintain_order=True).write_parquet(out / BEFORE)
@@ -35,12 +28,6 @@ def sources_of(recipe: Recipe) -> list[Path]:
     found = [recipe.crop.run, network.weights if network.from_run else ""]
     found += [network.cam_source if network.pooling == "cam_bp" and network.cam_source != "self" else ""]
     return [Path(run) for run in found if run]
-
-
-def _before(run: Path) -> pl.DataFrame:
-    """Return what the runs before a run have learned; of a run that came from none, no row."""
-    path = run / BEFORE
-    return pl.read_parquet(path) if path.is_file() else lesions_of(run).clear()
 
 
 def with_cam_source(recipe: Recipe, table: CaseTable) -> Recipe:
@@ -78,20 +65,6 @@ def with_pretrained(recipe: Recipe, table: CaseTable) -> Recipe:
     return recipe.model_copy(update={"network": network})
 
 
-def lesions_of(run: Path) -> pl.DataFrame:
-    """Return `lesion_id`, `patient_id` and `split` of what a finished run was trained and tested on.
-
-    Raises:
-        RunError: it is unfinished, or does not say.
-    """
-    if not (run / "manifest.json").is_file():
-        raise RunError(f"{run}: expected a finished run with manifest.json; train it to the end")
-    try:
-        return pl.read_parquet(run / LESIONS)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"{run / LESIONS}: expected the lesions of a run ({error}); train it again") from error
-
-
 def check_held_out(source: Path, table: CaseTable, *, what: str) -> None:
     """Refuse a run that has learned, or whose sources have, a lesion, patient or image that we hold out.
 
@@ -106,15 +79,11 @@ def check_held_out(source: Path, table: CaseTable, *, what: str) -> None:
         RunError: the run is unfinished, or does not say what it was trained on.
         LeakError: it has learned one.
     """
-    theirs = pl.concat([lesions_of(source), _before(source)], how="diagonal_relaxed")
-    for split, parts in LEARNED.items():
-        ours, learned = (
-            table.frame.filter(pl.col("split") == split),
-            theirs.filter(pl.col("split").is_in(parts)),
-        )
+    for split in LEARNED:
+        ours, theirs = table.frame.filter(pl.col("split") == split), learned(source, held_out=split)
         for column in (name for name in IDS if name in theirs.columns):  # older runs do not name images
             both = ours[column].drop_nulls().unique(maintain_order=True)
-            both = both.filter(both.is_in(learned[column].drop_nulls().implode()))
+            both = both.filter(both.is_in(theirs[column].drop_nulls().implode()))
             if len(both):
                 raise LeakError(
                     f"{source}: expected {what} that has held out our {split} part, got one that has "

@@ -82,3 +82,20 @@ def test_a_figure_can_be_saved_as_a_picture_alone():
     buffer = io.BytesIO()
     figures.recall_figure({"both": {"a": THIN}}).savefig(buffer, format="png")
     assert buffer.getvalue().startswith(b"\x89PNG")
+
+
+def test_a_forest_plot_draws_each_difference_around_no_difference():
+    rows = [
+        {"name": "a", "value": 0.1, "low": 0.05, "high": 0.2, "sure": True, "points": [0.08, None]},
+        {"name": "b", "value": None, "low": None, "high": None, "sure": False, "points": []},
+        {"name": "c", "value": 0.0, "low": -0.1, "high": 0.1, "sure": False, "points": []},
+    ]
+    figure = figures.forest_figure(rows, xlabel="difference")
+    axes = figure.axes[0]
+    zero, line, dot, small, _, hollow, _ = drawn(figure)
+    assert (list(zero.get_xdata()), list(line.get_xdata())) == ([0, 0], [0.05, 0.2])
+    assert (list(dot.get_xdata()), list(dot.get_ydata())) == ([0.1], [0])
+    assert list(small.get_xdata()) == pytest.approx([0.08, np.nan], nan_ok=True)
+    assert (dot.get_markerfacecolor(), hollow.get_markerfacecolor()) == (dot.get_color(), figures.PAPER)
+    assert [text.get_text() for text in axes.texts] == ["not defined"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c"]

@@ -8,14 +8,16 @@ from typing import Annotated
 
 import typer
 
-from dermapair.cli.common import Json, figures_line, finish, say
+from dermapair.cli.common import Json, figures_line, finish, progress, say
 
 
 def evaluate(
     predictions: Annotated[Path, typer.Argument(help="CSV or Parquet of `dermapair predict`.")],
     data: Annotated[Path, typer.Option(help="Case folder with the truth.")],
     out: Annotated[Path, typer.Option(help="JSON to write.")],
-    run: Annotated[Path | None, typer.Option(help="Run whose task groups or renames diagnoses.")] = None,
+    run: Annotated[
+        Path | None, typer.Option(help="Run that said them: gives the task, and decisions to judge.")
+    ] = None,
     split: Annotated[
         str, typer.Option(help="Split to score; found by itself if all predicted lesions are in one.")
     ] = "",
@@ -26,12 +28,12 @@ def evaluate(
     from dermapair.data.cases import read_cases
     from dermapair.evaluation import evaluate_file
 
-    task = None
+    facts = None
     if run:
         from dermapair.inference.model import read_facts  # imports torch
 
-        task = read_facts(run).as_task()
-    results = evaluate_file(predictions, read_cases(data), task=task, split=split or None)
+        facts = read_facts(run)
+    results = evaluate_file(predictions, read_cases(data), facts=facts, split=split or None)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, json.dumps(results, indent=2, allow_nan=False) + "\n")
     say(f"{out}: {results['n_lesions']} lesions of the split {results['split']}, 95% intervals")
@@ -46,11 +48,28 @@ def evaluate(
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
+    pictures: Annotated[
+        int, typer.Option(min=0, help="Also a page of failures with images and maps: so many of each kind.")
+    ] = 0,
+    data: Annotated[Path | None, typer.Option(help="With --pictures: case folder of the run.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the run's HTML page again."""
+    """Write the HTML page and the model card again; with --pictures also failures, which show patients."""
+    from dermapair.errors import UsageError
     from dermapair.report import write_report
 
+    if bool(pictures) != (data is not None):
+        raise UsageError("--pictures and --data go together; give the number and the case folder, or neither")
     page = write_report(run)
     say(f"report: {page}")
-    finish({"report": str(page)}, as_json=as_json)
+    written = {"report": str(page)}
+    if data is not None:
+        from dermapair.data.cases import read_cases
+        from dermapair.inference.predictor import load
+        from dermapair.report.failures import write_pictures
+
+        with progress("pictures") as tick:
+            failures = write_pictures(run, load(run), read_cases(data), most=pictures, progress=tick)
+        say(f"failures, with pictures of patients: {failures}")
+        written["pictures"] = str(failures)
+    finish(written, as_json=as_json)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,8 @@ def write_explanation(explanation: Explanation, out: Path, *, readout: str | Non
             stage: {r: p.tolist() for r, p in of.items()}
             for stage, of in explanation.prediction.stages.items()
         },
+        "decisions": {name: asdict(d) for name, d in explanation.prediction.decisions.items()},
+        "conformal_set": list(explanation.prediction.conformal_set),
         "views": views,
         "boxes": {view: views[view]["boxes"][views[view]["predicted"]] for view in views},
         "warnings": list(explanation.warnings),

@@ -1,4 +1,4 @@
-"""Figures of a run: functions from plain numbers to a matplotlib `Figure`, usable alone.
+"""Figures of runs: functions from plain numbers to a matplotlib `Figure`, usable alone.
 
 `figure.savefig("recall.png")` makes a picture for a page of documentation; `svg` makes inline SVG that
 takes its colours from the page (`ON_PAGE`), so that one figure serves light and dark. Which numbers are
@@ -25,7 +25,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from dermapair.metrics.classification import auc, confidence_bins, roc_curve
+from dermapair.metrics.binary import auc, roc_curve
+from dermapair.metrics.classification import confidence_bins
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ def recall_figure(per_class: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> F
     """
     main, *others = per_class
     classes = list(per_class[main])
-    figure, axes = _axes(5.4, 0.9 + 0.4 * len(classes))
+    figure, axes = blank_axes(5.4, 0.9 + 0.4 * len(classes))
     for row, name in enumerate(classes):
         _interval(axes, row, per_class[main][name], STYLE[main]["color"])
         for below, readout in enumerate(others):
@@ -82,6 +83,33 @@ def _interval(axes: Axes, row: int, entry: Mapping[str, Any], color: str) -> Non
     axes.plot(entry["recall"], row, "o", markersize=7, color=color, markerfacecolor=fill, zorder=4)
 
 
+def forest_figure(rows: Sequence[Mapping[str, Any]], *, xlabel: str) -> Figure:
+    """Draw differences with their 95% intervals, from top to bottom, around the line of no difference.
+
+    Args:
+        rows: `name`, `value`, `low` and `high` (None: not defined), `sure` (filled, else hollow) and
+            `points`, further values that are drawn small below.
+        xlabel: what the differences are of.
+    """
+    figure, axes = blank_axes(3.6, 0.9 + 0.42 * len(rows))
+    axes.axvline(0, color=FAINT, linewidth=1.2)
+    color = STYLE["dermoscopic"]["color"]
+    for row, entry in enumerate(rows):
+        if entry["value"] is None:
+            axes.text(0, row, "not defined", va="center", color=INK, style="italic")
+            continue
+        axes.plot([entry["low"], entry["high"]], [row, row], color=color, linewidth=1.6)
+        fill = color if entry["sure"] else PAPER
+        axes.plot(entry["value"], row, "o", markersize=7, color=color, markerfacecolor=fill, zorder=4)
+        axes.plot([_nan(v) for v in entry["points"]], [row + 0.26] * len(entry["points"]), "|", color=INK)
+    axes.set_yticks(range(len(rows)), [_short(entry["name"]) for entry in rows], parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.set_xlabel(xlabel, parse_math=False)
+    axes.grid(axis="x", color=FAINT, alpha=0.35, linewidth=0.6)
+    return figure
+
+
 def roc_figure(truth: Mapping[str, NDArray[np.bool_]], scores: Mapping[str, Floats]) -> Figure:
     """Draw the ROC curves of one class against the rest.
 
@@ -89,7 +117,7 @@ def roc_figure(truth: Mapping[str, NDArray[np.bool_]], scores: Mapping[str, Floa
         truth: by readout, (n,) whether the lesion is of the class.
         scores: by readout, (n,) its probability.
     """
-    figure, axes = _axes(2.5, 2.5)
+    figure, axes = blank_axes(2.5, 2.5)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
     for readout in sorted(scores, key=lambda r: r == "both"):
         if math.isnan(auc(truth[readout], scores[readout])):
@@ -128,7 +156,7 @@ def curves_figure(
         best_epoch: marked by a vertical line; None for no mark.
         styles: name -> the readout whose line it is drawn with, for names that are no readouts.
     """
-    figure, axes = _axes(3.6, 2.5)
+    figure, axes = blank_axes(3.6, 2.5)
     for name, series in values.items():
         like = (styles or {}).get(name, name)
         style = {**STYLE.get(like, STYLE["both"]), "markersize": 3.5 if len(epochs) <= 40 else 0}
@@ -156,7 +184,7 @@ def calibration_figure(confidence: Floats, right: NDArray[np.bool_]) -> Figure:
         confidence: (n,) largest probability of each lesion, in [0, 1].
         right: (n,) whether the named class is the true one.
     """
-    figure, axes = _axes(3.2, 3.0)
+    figure, axes = blank_axes(3.2, 3.0)
     axes.plot([0, 1], [0, 1], color=FAINT, linewidth=0.8)
     bins = confidence_bins(confidence, n_bins=CALIBRATION_BINS)
     for index in np.unique(bins):
@@ -206,7 +234,7 @@ def _flat(text: str) -> str:
     return re.sub(r"\n\s*", " ", text)
 
 
-def _axes(width: float, height: float) -> tuple[Figure, Axes]:
+def blank_axes(width: float, height: float) -> tuple[Figure, Axes]:
     """Return an empty figure of width x height inches with light axes."""
     figure = Figure(figsize=(width, height), layout="constrained", facecolor="white", dpi=150)
     axes = figure.add_subplot()

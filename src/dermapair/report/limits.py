@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dermapair.report.figures import THIN
 from dermapair.report.read import RunFiles
 from dermapair.report.wording import in_words, interval
@@ -17,6 +19,9 @@ def limits(files: RunFiles) -> list[str]:
         *_few_cases(files),
         _one_training(files),
         _chosen(files),
+        *_decisions(files),
+        *_small_groups(files),
+        *_unfamiliar(files),
         _groups(files),
         *_left_out(files),
     ]
@@ -28,10 +33,58 @@ def _source(files: RunFiles) -> list[str]:
             "The lesions are drawn by a program. The numbers say whether training works, nothing about skin."
         ]
     name = files.manifest["data"].get("adapter") or "the case table"
+    text = (
+        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are untested"
+    )
+    compared = [in_words(key) for key, entry in _subgroups(files).items() if entry["compared_groups"]]
+    broken_down = (
+        f"; within this source the results are broken down by {', '.join(compared)}."
+        if compared
+        else ", and the results are not broken down by them."
+    )
+    return [text + broken_down]
+
+
+def _subgroups(files: RunFiles) -> dict[str, Any]:
+    return files.results.get("subgroups") or {}
+
+
+def _decisions(files: RunFiles) -> list[str]:
+    """Return what holds for thresholds, temperatures and sets that were chosen on validation."""
+    if not any(files.results.get(key) for key in ("calibration", "operating_points", "conformal")):
+        return []
+    if files.results["split"] == "val":
+        return [
+            "Temperatures, thresholds and sets were fitted on the very lesions that they are shown on: what "
+            "they reach flatters. Nothing here says what they reach on new lesions."
+        ]
     return [
-        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are "
-        "untested, and the results are not broken down by them."
+        "Temperatures, thresholds and sets were chosen on validation lesions of this source: elsewhere "
+        "neither the probabilities nor what a threshold reaches need hold. PPV and NPV hold at this part's "
+        "share of cases only."
     ]
+
+
+def _small_groups(files: RunFiles) -> list[str]:
+    found = _subgroups(files)
+    small = [
+        f"{in_words(key)} {name} ({group['n']})"
+        for key, entry in found.items()
+        for name, group in entry["groups"].items()
+        if group["too_few"]
+    ]
+    unknown = [in_words(key) for key, entry in found.items() if not entry["groups"]]
+    listed = ", ".join(small) if len(small) <= MOST_NAMED else f"{len(small)} groups"
+    return [
+        *([f"Too few lesions to be measured as a group: {listed}."] if small else []),
+        *([f"Not recorded, and so not compared: {', '.join(unknown)}."] if unknown else []),
+    ]
+
+
+def _unfamiliar(files: RunFiles) -> list[str]:
+    if files.results.get("outside"):
+        return []
+    return ["How the network answers to images unlike those it was trained on is unknown: it always answers."]
 
 
 def _few_cases(files: RunFiles) -> list[str]:
@@ -87,7 +140,8 @@ def _chosen(files: RunFiles) -> str:
 def _groups(files: RunFiles) -> str:
     if files.manifest["data"].get("patients"):
         return (
-            "The bootstrap draws whole patients. Wilson's intervals of recall take lesions for independent."
+            "The bootstrap draws whole patients, and Wilson's intervals of shares count patients, not "
+            "lesions; those of the reliability diagrams take lesions for independent."
         )
     return (
         "The bootstrap draws patients only where the case table names them, and otherwise lesions: if "

@@ -15,14 +15,16 @@ from markupsafe import Markup
 
 from dermapair.config import to_toml
 from dermapair.config.files import write_whole
-from dermapair.report import figures, tables, wording
+from dermapair.report import figures, tables, trust, wording
+from dermapair.report.card import model_card, write_card
 from dermapair.report.limits import limits, unreadable
 from dermapair.report.read import RunFiles, read_run
+from dermapair.report.subgroups import subgroup_parts
 from dermapair.report.template import plain_environment
 
 
 def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
-    """Write `report.html` into a run folder, whole or not at all.
+    """Write `report.html` and `model_card.md` into a run folder, each whole or not at all.
 
     Args:
         run: the folder.
@@ -35,9 +37,10 @@ def write_report(run: Path, *, manifest: dict[str, Any] | None = None) -> Path:
     Raises:
         RunError: the run is unfinished, or a file is missing or damaged.
     """
-    page = render(read_run(run, manifest=manifest))
+    files = read_run(run, manifest=manifest)
     path = run / "report.html"
-    write_whole(path, page)
+    write_whole(path, render(files))
+    write_card(run, files)
     return path
 
 
@@ -73,6 +76,10 @@ def render(files: RunFiles) -> str:
             unreadable=unreadable(files),
             recipe=_recipe(files),
             commands=_commands(files),
+            trust=trust.trust_parts(files),
+            decision_key=trust.legend(),
+            subgroups=subgroup_parts(files),
+            card=model_card(files),
             **_figures(files),
         )
     )

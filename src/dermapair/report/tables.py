@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from dermapair.evaluation.evaluate import ISIC2017_AUCS
 from dermapair.metrics.isic import ISIC2017_CATEGORIES
@@ -92,16 +94,19 @@ def mistakes(files: RunFiles) -> list[Row]:
     named = p.argmax(axis=1)
     wrong = np.flatnonzero(named != truth)
     worst = wrong[np.argsort(-p[wrong, named[wrong]], kind="stable")][:N_MISTAKES]
-    return [
-        {
-            "lesion": rows["lesion_id"][int(i)],
-            "truth": classes[truth[i]],
-            "predicted": classes[named[i]],
-            "p_predicted": float(p[i, named[i]]),
-            "p_truth": float(p[i, truth[i]]),
-        }
-        for i in worst
-    ]
+    return [mistake(rows, p, classes, int(i)) for i in worst]
+
+
+def mistake(rows: pl.DataFrame, p: NDArray[np.float64], classes: Sequence[str], i: int) -> Row:
+    """Return what is said of lesion i of the scored ones."""
+    truth, named = rows["truth"][i], int(p[i].argmax())
+    return {
+        "lesion": rows["lesion_id"][i],
+        "truth": truth,
+        "predicted": classes[named],
+        "p_predicted": float(p[i, named]),
+        "p_truth": float(p[i, classes.index(truth)]),
+    }
 
 
 def count_rows(files: RunFiles) -> list[Row]:

@@ -53,7 +53,7 @@ def interval(low: float | None, high: float | None) -> str:
 
 def in_words(key: str) -> str:
     """Return a metric's key as it stands inside a sentence: `macro_auc` -> "macro AUC"."""
-    return key.replace("_", " ").replace("auc", "AUC").replace("f1", "F1")
+    return key.replace("_", " ").replace("auc", "AUC").replace("f1", "F1").replace("brier", "Brier")
 
 
 def metric_name(key: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import dermapair
+from cli.conftest import Command
 from dermapair.data.cases import read_cases
 from imaging.corpus import make_corpus
 from inference.runs import CLASSES, let_judge, save_tiny_run
@@ -281,3 +282,13 @@ def test_swapped_views_need_two(
     assert command("predict", run, "--data", cases, "--swap-views", "--out", out) == 2
     assert "expected a network of two views" in capsys.readouterr().err
     assert not list(tmp_path.glob("p.csv*"))
+
+
+def test_a_file_that_was_named_and_cannot_be_read_fails_though_the_other_view_is_predicted(
+    command: Command, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.new("RGB", (64, 64), (200, 150, 120)).save(tmp_path / "b.png")
+    given = ("--clinical", tmp_path / "typo.png", "--dermoscopic", tmp_path / "b.png")
+    assert command("predict", run, *given, "--out", tmp_path / "p.csv") == 1
+    assert "typo.png" in capsys.readouterr().err
+    assert (tmp_path / "p.csv").is_file()

@@ -28,14 +28,14 @@ def limits_of(tmp_path):
 
 def test_without_groups_the_source_is_not_broken_down(limits_of):
     text = limits_of()
-    assert "the results are not broken down by them" in text
+    assert "the results are not broken down by skin tone, age or sex" in text
     assert "chosen on validation lesions of this source" not in text
     assert "unlike those it was trained on is unknown" in text
 
 
 def test_compared_small_and_unknown_groups_are_named(limits_of):
     text = limits_of(subgroups=SUBGROUPS)
-    assert "within this source the results are broken down by sex." in text
+    assert "within it the results are broken down by sex." in text
     assert "not broken down" not in text
     assert "Too few lesions to be measured as a group: sex other (3)." in text
     assert "Not recorded, and so not compared: skin tone, age, site." in text

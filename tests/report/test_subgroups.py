@@ -9,8 +9,15 @@ import pytest
 
 from dermapair.report.page import environment
 from dermapair.report.read import RunFiles, read_run
-from dermapair.report.subgroups import drawn_blocks, forest_figure, gap_text, p_text, subgroup_parts
-from report.grouped import SUBGROUPS
+from dermapair.report.subgroups import (
+    drawn_blocks,
+    forest_figure,
+    gap_text,
+    p_text,
+    subgroup_parts,
+    widest_point,
+)
+from report.grouped import SUBGROUPS, figure
 from report.run_folder import make_run
 from report.test_page import Elements, text_of
 
@@ -112,3 +119,13 @@ def test_p_values_have_three_digits(p: float | None, text: str) -> None:
 def test_a_gap_in_words_says_when_it_was_not_tested() -> None:
     gap = {"a": "x", "b": "y", "value": 0.1, "low": None, "high": None, "p_value": None, "p_holm": None}
     assert gap_text(gap) == "0.100 (x to y), not tested"
+
+
+def test_the_widest_difference_at_an_operating_point_leaves_out_groups_of_few_lesions() -> None:
+    def group(n: int, sensitivity: float, specificity: float) -> dict[str, Any]:
+        figures = {"sensitivity": figure(sensitivity), "specificity": figure(specificity)}
+        return {"too_few": False, "points": {"mel_youden": {"cases": n, "others": 50, **figures}}}
+
+    entry = {"groups": {"dark": group(3, 0.0, 0.3), "light": group(40, 0.9, 0.8), "few": {"too_few": True}}}
+    assert widest_point(entry).startswith("specificity at mel youden 0.300 [0.200, 0.400] (dark) to 0.800")
+    assert widest_point({"groups": {"few": {"too_few": True}}}) == ""

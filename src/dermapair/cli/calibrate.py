@@ -28,6 +28,7 @@ def calibrate(
     from dermapair.data.cases import read_cases
     from dermapair.errors import UsageError, unknown_choice
     from dermapair.inference.allocator import keep_freed_memory
+    from dermapair.inference.model import read_facts
     from dermapair.reproduce.recalibrate import recalibrate
 
     if method and method not in get_args(Calibrate):
@@ -36,6 +37,7 @@ def calibrate(
         raise UsageError(
             "--coverage: expected less than 1, as sets of every class always hold the truth, got 1"
         )
+    read_facts(run)  # says what is wrong with the folder, if anything
     keep_freed_memory()
     how = load_recipe(run / "recipe.toml").predict
     how = how.model_copy(update={"calibrate": method or how.calibrate, "coverage": coverage or how.coverage})

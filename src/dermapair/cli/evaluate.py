@@ -16,7 +16,7 @@ def evaluate(
     data: Annotated[Path, typer.Option(help="Case folder with the truth.")],
     out: Annotated[Path, typer.Option(help="JSON to write.")],
     run: Annotated[
-        Path | None, typer.Option(help="Run that said them: gives the task, and decisions to judge.")
+        Path | None, typer.Option(help="Run that made them: its task, and its decisions judged too.")
     ] = None,
     split: Annotated[
         str, typer.Option(help="Split to score; found by itself if all predicted lesions are in one.")
@@ -36,6 +36,8 @@ def evaluate(
     results = evaluate_file(predictions, read_cases(data), facts=facts, split=split or None)
     out.parent.mkdir(parents=True, exist_ok=True)
     write_whole(out, json.dumps(results, indent=2, allow_nan=False) + "\n")
+    if run:
+        say(f"operating points and sets are those of {run.name}: the predictions must be its own")
     say(f"{out}: {results['n_lesions']} lesions of the split {results['split']}, 95% intervals")
     if results["not_predicted"]:
         say(f"{len(results['not_predicted'])} lesions of the split are not in the predictions")
@@ -54,7 +56,7 @@ def report(
     data: Annotated[Path | None, typer.Option(help="With --pictures: case folder of the run.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Write the HTML page and the model card again; with --pictures also failures, which show patients."""
+    """Write the page and the model card again; with --pictures also a page of failures (shows patients)."""
     from dermapair.errors import UsageError
     from dermapair.report import write_report
 

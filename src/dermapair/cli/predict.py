@@ -13,7 +13,7 @@ from dermapair.cli.common import Json, finish, progress, say
 
 def predict(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
-    out: Annotated[Path, typer.Option(help="CSV to write: lesion_id, readout, one probability per class.")],
+    out: Annotated[Path, typer.Option(help="CSV to write; beside it NAME.decisions.csv.")],
     data: Annotated[Path | None, typer.Option(help="Case folder.")] = None,
     split: Annotated[str, typer.Option(help="Only this split of --data.")] = "",
     clinical: Annotated[Path | None, typer.Option(help="One clinical photograph.")] = None,
@@ -69,7 +69,7 @@ def predict(
     for line in _flagged(summary):
         say(line)
     finish(summary, as_json=as_json)
-    if summary["errors"] and (strict or not summary["lesions"]):
+    if summary["errors"] and (strict or clinical or dermoscopic or not summary["lesions"]):
         raise DermapairError(f"{len(summary['errors'])} images could not be read; they are listed above")
 
 

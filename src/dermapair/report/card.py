@@ -15,7 +15,7 @@ from dermapair.report import tables
 from dermapair.report.limits import limits
 from dermapair.report.markdown import Section, Table, to_markdown
 from dermapair.report.read import RunFiles
-from dermapair.report.subgroups import TITLES, gap_text
+from dermapair.report.subgroups import TITLES, gap_text, widest_point
 from dermapair.report.wording import (
     headline,
     in_words,
@@ -222,6 +222,10 @@ def _subgroups(files: RunFiles) -> Iterable[Any]:
         "the same classes. A gap that is not significant is no proof of equality."
     )
     yield [f"{TITLES.get(name, name)}: {_gaps(entry['gaps'])}" for name, entry in found.items()]
+    widest = {TITLES.get(name, name): widest_point(entry) for name, entry in found.items()}
+    if any(widest.values()):
+        yield "Widest differences at an operating point, which are not tested:"
+        yield [f"{title}: {text}" for title, text in widest.items() if text]
 
 
 def _outside(files: RunFiles) -> Iterable[Any]:

@@ -312,8 +312,8 @@ def headline(content: Content) -> str:
         by_run.setdefault(run, []).append(f"{in_words(metric)} {_signed(figure['value'])}")
     named = "; ".join(f"{run}: {', '.join(gaps)}" for run, gaps in by_run.items())
     return (
-        f"{start}Of {count(len(tested), 'difference')} to {reference}, {len(sure)} stay below 5% once all "
-        f"are counted (Holm): {named}."
+        f"{start}Of {count(len(tested), 'difference')} to {reference}, {len(sure)} have a p-value below 5% "
+        f"once all are counted (Holm): {named}."
     )
 
 

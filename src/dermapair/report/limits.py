@@ -6,7 +6,7 @@ from typing import Any
 
 from dermapair.report.figures import THIN
 from dermapair.report.read import RunFiles
-from dermapair.report.wording import in_words, interval
+from dermapair.report.wording import in_words, interval, number
 
 MOST_NAMED = 6  # rare classes; of more, only the rarest is named
 
@@ -33,14 +33,12 @@ def _source(files: RunFiles) -> list[str]:
             "The lesions are drawn by a program. The numbers say whether training works, nothing about skin."
         ]
     name = files.manifest["data"].get("adapter") or "the case table"
-    text = (
-        f"All lesions come from one source ({name}). Other cameras, clinics, skin tones and ages are untested"
-    )
+    text = f"All lesions come from one source ({name}). Other cameras and clinics are untested"
     compared = [in_words(key) for key, entry in _subgroups(files).items() if entry["compared_groups"]]
     broken_down = (
-        f"; within this source the results are broken down by {', '.join(compared)}."
+        f"; within it the results are broken down by {', '.join(compared)}."
         if compared
-        else ", and the results are not broken down by them."
+        else ", and the results are not broken down by skin tone, age or sex."
     )
     return [text + broken_down]
 
@@ -103,6 +101,13 @@ def _few_cases(files: RunFiles) -> list[str]:
             "much as any other class. With a handful of cases the bootstrap interval of an AUC is "
             "too narrow as well."
         )
+        known = [per_class[name]["auc"] for name in files.classes if per_class[name]["n"] >= THIN]
+        if len(known) > 1 and None not in known:
+            sentences.append(
+                f"Over the {len(known)} classes of at least {THIN} lesions the macro AUC is "
+                f"{sum(known) / len(known):.3f}, over all {number(files.shown['macro_auc']['value'])}: rare "
+                "classes make the difference."
+            )
     if files.shown["classes_without_cases"]:
         absent = ", ".join(files.shown["classes_without_cases"])
         sentences.append(

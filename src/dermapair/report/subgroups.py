@@ -48,6 +48,7 @@ def _attribute(name: str, entry: Entry) -> dict[str, Any]:
         "rows": _metric_rows(entry, large),
         "recalls": _recall_rows(large),
         "points": _point_rows(large),
+        "widest": widest_point(entry),
         "figure": _figure(name, entry) if large else None,
     }
 
@@ -93,6 +94,28 @@ def _point_rows(large: Mapping[str, Entry]) -> list[Row]:
         for point in points
         for kind, among in (("sensitivity", "cases"), ("specificity", "others"))
     ]
+
+
+def widest_point(entry: Entry) -> str:
+    """Return the widest difference of two groups at an operating point, as a part of a sentence; "" for none.
+
+    Groups with at least `LEAST_OF_CLASS` lesions of the kind count. It is a description: no test was made.
+    """
+    large = {name: group["points"] for name, group in entry["groups"].items() if not group["too_few"]}
+    found: list[tuple[float, str]] = []
+    for point in next(iter(large.values()), {}):
+        for kind, among in (("sensitivity", "cases"), ("specificity", "others")):
+            of = {name: p[point][kind] for name, p in large.items() if p[point][among] >= LEAST_OF_CLASS}
+            ends = sorted(of, key=lambda name: float(of[name]["value"]))
+            if len(ends) > 1:
+                said = " to ".join(_with_interval(name, of[name]) for name in (ends[0], ends[-1]))
+                gap = of[ends[-1]]["value"] - of[ends[0]]["value"]
+                found.append((gap, f"{kind} at {in_words(point)} {said}"))
+    return max(found)[1] if found else ""
+
+
+def _with_interval(name: str, figure: Entry) -> str:
+    return f"{number(figure['value'])} {interval(figure['low'], figure['high'])} ({name})"
 
 
 def p_text(p: float | None) -> str:

@@ -35,7 +35,6 @@ SPEED = {
         "20",
     ],
     "fuzz_images": ["--tries", "40"],
-    "gap_level": ["--draws", "2", "--samples", "20"],
     "hair_removal": ["--rounds", "1"],
     "import_rows": ["--rows", "50"],
     "near_duplicates": ["--images", "20", "--search", "60"],
@@ -103,6 +102,13 @@ def test_coverage_is_a_share_for_every_figure_and_way(run_script):
     shares = [float(line.split(" +- ")[0].split()[-1]) for line in lines if " +- " in line]
     assert len(shares) == (15 + 3) + (20 + 3) + 10 + 15
     assert all(0 <= share <= 1 for share in shares)
+
+
+def test_gaps_of_groups_without_one_are_counted(run_script):
+    *rows, last = run_script("_gap_level", "--draws", "2", "--samples", "20")
+    shares = [float(row.split()[-1]) for row in rows[1:]]
+    assert set(shares) <= {0.0, 0.5, 1.0}  # of two draws
+    assert json.loads(last)["highest"] == max(shares)
 
 
 def test_decisions_are_fitted_and_measured_over_many_splits(run_script, tmp_path):

@@ -1,9 +1,10 @@
 """How often chance alone is called a gap between groups: drawn lesions, groups drawn at random.
 
-    python benchmarks/gap_level.py --draws 200 --samples 300
+    python benchmarks/_gap_level.py --draws 200 --samples 300
 
 Lesions have the class shares of the MILK10k test part and one source of scores; groups say nothing about
-them, so 5% of the p-values should lie below 0.05.
+them, so 5% of the p-values should lie below 0.05. It measures truth and not speed, so `make bench` leaves it
+out.
 """
 
 from __future__ import annotations
